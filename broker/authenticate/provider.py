@@ -1,0 +1,89 @@
+"""The contract of an identity provider, and the two ways in which it says no.
+
+A provider answers with an `Identity` or raises `SignInRefused` (the provider was asked, and says no: final) or
+`errors.Unavailable` (nobody could be asked: nothing is known) or `errors.TooManyAttempts`. Nothing else gets out.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from broker.authenticate.identity import Identity
+from broker.errors import BrokerError
+
+
+class Reason(StrEnum):
+    """Why a sign-in was refused. For the audit trail and operators only: outside there is one generic text."""
+
+    WRONG_PASSWORD = "wrong-password"  # noqa: S105 (a reason, not a password)
+    UNKNOWN_USER = "unknown-user"
+    NAME_NOT_ALLOWED = "name-not-allowed"
+    EMPTY = "empty-name-or-password"
+    AMBIGUOUS = "ambiguous-name"
+    LOGON_HOURS = "outside-logon-hours"
+    WORKSTATION = "workstation-not-allowed"
+    PASSWORD_EXPIRED = "password-expired"  # noqa: S105 (as above)
+    MUST_CHANGE_PASSWORD = "password-must-change"  # noqa: S105 (as above)
+    PASSWORD_CHANGED = "password-changed-since-sign-in"  # noqa: S105 (as above)
+    DISABLED = "account-disabled"
+    ACCOUNT_EXPIRED = "account-expired"
+    LOCKED = "account-locked"
+    GONE = "account-gone"
+    OTHER = "refused-by-provider"
+
+
+class SignInRefused(BrokerError):
+    """The provider says no. `reason` is for the audit trail; the message is the same for every reason."""
+
+    code: ClassVar[str] = "sign-in-refused"
+
+    def __init__(self, reason: Reason, *, subject: str = "", username: str = "") -> None:
+        """Keep the reason, and the account's immutable id and name where the provider found one."""
+        super().__init__(
+            "The name or the password is not right, or the account cannot sign in.",
+            remedy="Check both and try again; if it goes on, ask your help desk.",
+        )
+        self.reason = reason
+        self.subject = subject
+        self.username = username
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of `broker directory check USER`: what was tried, and what came of it."""
+
+    name: str
+    passed: bool
+    detail: str
+    """What was seen; no secret in it."""
+
+
+class PasswordProvider(Protocol):
+    """A provider that checks a name and a password itself (Active Directory, LDAP)."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name in `broker.yaml`."""
+
+    def authenticate(self, username: str, password: str) -> Identity:
+        """Establish who it is.
+
+        Raises `SignInRefused`, `errors.TooManyAttempts` (checked by account, before the password reaches the wire), or
+        `errors.Unavailable`.
+        """
+
+    def current(self, identity: Identity) -> Identity:
+        """What the provider says about this account now, found by `identity.subject`; `authenticated_at` is kept.
+
+        Raises `SignInRefused` when the account is disabled, expired, locked or gone, or its password changed after
+        `identity.authenticated_at`; `errors.Unavailable` when nobody could be asked.
+        """
+
+    def lookup(self, username: str) -> Identity:
+        """The same for an account named by an operator (`broker explain --user`); proves nothing about who asks.
+
+        `authenticated_at` is the instant of the look-up. Raises as `current` does.
+        """
+
+    def check(self, username: str = "") -> list[Step]:
+        """What a sign-in would see, step by step, without the password; without a name: reachability only."""

@@ -1,0 +1,5 @@
+"""HAND OUT: a `Permit` becomes a `Lease` (STS credentials; later also a console sign-in URL).
+
+Owns: the session's name, source identity, tags and duration, the checks of AWS's limits, the STS clients.
+Does not own: whether somebody may (`evaluate/`), or writing it down (`record/`, through `flow`).
+"""

@@ -1,0 +1,153 @@
+"""`Session`: what the broker remembers between two requests of one browser.
+
+The browser holds a random 256-bit token; the store holds only its SHA-256. The token changes at every step.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from broker.authenticate.identity import Identity, PersonId
+from broker.challenge.proof import Proof, Shown
+
+TOKEN_BYTES = 32
+
+
+class Door(StrEnum):
+    """Which door the session came through."""
+
+    BROWSER = "browser"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a session lives."""
+
+    absolute: timedelta = timedelta(hours=12)
+    idle: timedelta = timedelta(hours=1)
+    half: timedelta = timedelta(minutes=5)
+    """Between the password and the second factor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One browser's session, from the first page on. Before the password there is no identity in it."""
+
+    key: str
+    """SHA-256 (hex) of the token."""
+    door: Door
+    created_at: datetime
+    seen_at: datetime
+    signed_in_at: datetime | None = None
+    person: PersonId | None = None
+    session_name: str = ""
+    identity: Identity | None = None
+    shown: tuple[Shown, ...] = ()
+    address: str = ""
+    """Where it was last seen from, for people to read."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Small things of `web/` between two pages (CSRF token, an enrolment under way, where to go on). Sealed where
+    secret."""
+
+    @property
+    def proof(self) -> Proof | None:
+        """What the person has established so far; None before the password."""
+        if self.person is None or self.identity is None:
+            return None
+        return Proof(person=self.person, session_name=self.session_name, identity=self.identity, shown=self.shown)
+
+    def signed_in(self, *, person: PersonId, session_name: str, identity: Identity, now: datetime) -> "Session":
+        """After the password. The absolute lifetime starts here."""
+        return replace(
+            self, person=person, session_name=session_name, identity=identity, shown=(), signed_in_at=now, seen_at=now
+        )
+
+    def ends_at(self, limits: Limits) -> datetime:
+        """When it dies if nothing happens until then."""
+        start = self.signed_in_at or self.created_at
+        idle = limits.idle if self.shown else limits.half
+        return min(start + limits.absolute, self.seen_at + idle)
+
+
+class SessionStore(Protocol):
+    """Keeps sessions by key; raises `errors.Unavailable` when away, and never answers with another key's session."""
+
+    def add(self, session: Session, *, until: datetime) -> None:
+        """Keep a new one; forgotten at `until`."""
+
+    def update(self, session: Session, *, until: datetime) -> bool:
+        """Overwrite, atomically and only if it is still kept; False: it ended meanwhile and stays ended."""
+
+    def get(self, key: str) -> Session | None:
+        """The session under this key, if it is still kept."""
+
+    def move(self, old: str, session: Session, *, until: datetime) -> bool:
+        """Replace the session under `old` by this one under its new key, atomically; False: `old` is gone already."""
+
+    def drop(self, key: str) -> None:
+        """End one."""
+
+    def drop_all(self, person: PersonId) -> int:
+        """End all of a person's sessions; how many there were."""
+
+    def of_person(self, person: PersonId) -> list[Session]:
+        """A person's live sessions, newest first."""
+
+
+def key_of(token: str) -> str:
+    """The key under which the session of this token is kept."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Sessions:
+    """Opens, finds, rotates and ends sessions by their limits."""
+
+    def __init__(self, store: SessionStore, *, limits: Limits, new_token: Callable[[], str]) -> None:
+        """`new_token` gives an unguessable token (URL-safe, 256 bit)."""
+        self._store = store
+        self._limits = limits
+        self._new_token = new_token
+
+    def open(self, now: datetime, *, address: str) -> tuple[str, Session]:
+        """A new session with nobody in it, and its token."""
+        token = self._new_token()
+        session = Session(key=key_of(token), door=Door.BROWSER, created_at=now, seen_at=now, address=address)
+        self._store.add(session, until=session.ends_at(self._limits))
+        return token, session
+
+    def find(self, token: str, now: datetime) -> Session | None:
+        """The live session of this token; one that has run out is ended."""
+        session = self._store.get(key_of(token))
+        if session is None:
+            return None
+        if now >= session.ends_at(self._limits):
+            self._store.drop(session.key)
+            return None
+        return session
+
+    def keep(self, session: Session) -> bool:
+        """Write back what changed; False: it ended meanwhile (logged out) and stays ended."""
+        return self._store.update(session, until=session.ends_at(self._limits))
+
+    def rotate(self, session: Session) -> tuple[str, Session] | None:
+        """The same session under a new token; None when the old one is gone (logged out meanwhile)."""
+        token = self._new_token()
+        moved = replace(session, key=key_of(token))
+        if not self._store.move(session.key, moved, until=moved.ends_at(self._limits)):
+            return None
+        return token, moved
+
+    def end(self, session: Session) -> None:
+        """Log out."""
+        self._store.drop(session.key)
+
+    def end_all(self, person: PersonId) -> int:
+        """Log out everywhere; how many sessions there were."""
+        return self._store.drop_all(person)
+
+    def of_person(self, person: PersonId) -> list[Session]:
+        """A person's live sessions, newest first."""
+        return self._store.of_person(person)

@@ -1,0 +1,1 @@
+"""The `aws-broker` program on the caller's machine: standard library only, nothing of the server."""
