@@ -160,8 +160,12 @@ def present(parts: Parts, session: Session, circumstances: Circumstances, *, gra
     """
     proof = _proof(session)
     age = circumstances.now - proof.identity.read_at
-    if timedelta(0) <= age <= parts.freshness.limit:  # check: identity-freshness
-        return proof
+    if not timedelta(0) <= age <= parts.freshness.limit:  # check: identity-freshness
+        return _reread(parts, session, proof, circumstances, grace)
+    return proof
+
+
+def _reread(parts: Parts, session: Session, proof: Proof, circumstances: Circumstances, grace: timedelta) -> Proof:
     provider = parts.providers.get(proof.identity.provider)
     if provider is None:
         parts.sessions.end(session)
@@ -170,9 +174,10 @@ def present(parts: Parts, session: Session, circumstances: Circumstances, *, gra
     try:
         identity = provider.current(proof.identity)
     except Unavailable:
-        if timedelta(0) <= age <= grace:
-            return proof
-        raise
+        age = circumstances.now - proof.identity.read_at
+        if not timedelta(0) <= age <= grace:  # check: outage-grace
+            raise
+        return proof
     except SignInRefused as no:
         parts.sessions.end_all(proof.person)
         record(parts, Tag.SESSION_ENDED, Outcome.DENIED, circumstances, proof, {"reason": no.reason.value})

@@ -30,6 +30,8 @@ class Limits:
     idle: timedelta = timedelta(hours=1)
     half: timedelta = timedelta(minutes=5)
     """Between the password and the second factor."""
+    anonymous: timedelta = timedelta(minutes=30)
+    """Before the password: how long a sign-in page may stay open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,11 @@ class Session:
     def ends_at(self, limits: Limits) -> datetime:
         """When it dies if nothing happens until then."""
         start = self.signed_in_at or self.created_at
-        idle = limits.idle if self.shown else limits.half
-        return min(start + limits.absolute, self.seen_at + idle)
+        if self.identity is None:
+            return min(start + limits.absolute, self.seen_at + limits.anonymous)
+        if not self.shown:
+            return start + limits.half
+        return min(start + limits.absolute, self.seen_at + limits.idle)
 
 
 class SessionStore(Protocol):

@@ -1,0 +1,95 @@
+"""Who may call which route. What is not declared is not available: a route without an audience is a 404.
+
+`guard(app, …)` installs the checks that come before every view, in this order: (1) the host is ours, (2) the body is
+within its limit (Flask's `MAX_CONTENT_LENGTH`), (3) the route has an audience, (4) a change comes from our own pages,
+(5) the caller belongs to the audience.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, current_app, request
+
+from broker.errors import Denied, InvalidRequest, NotFound, NotSignedIn
+from broker.flow import Next, Parts, next_step
+from broker.web.client import peer
+from broker.web.cookie import current_session
+
+V = TypeVar("V", bound=Callable[..., object])
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Audience(StrEnum):
+    """Who a route is for."""
+
+    ANYBODY = "anybody"
+    HALF = "half"
+    """Whoever has shown a password; a second factor is still missing, or there already."""
+    SIGNED_IN = "signed-in"
+    """Whoever has shown both."""
+    PROBES = "probes"
+    """Load balancers: any host name, nothing personal in the answer."""
+    OPERATIONS = "operations"
+    """Monitoring: the caller's own socket address must be in a declared network; any host name."""
+
+
+def audience(of: Audience) -> Callable[[V], V]:
+    """Declare who a view is for."""
+
+    def declare(view: V) -> V:
+        view.audience = of  # type: ignore[attr-defined]  # a function can carry it; mypy's Callable cannot say so
+        return view
+
+    return declare
+
+
+def declared(endpoint: str | None) -> Audience | None:
+    """The audience of an endpoint of the current app."""
+    view = current_app.view_functions.get(endpoint or "")
+    found = getattr(view, "audience", None)
+    return found if isinstance(found, Audience) else None
+
+
+def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network | IPv6Network]) -> None:
+    """Install the checks."""
+    host = urlsplit(url).netloc
+
+    def check() -> None:
+        found = Audience.ANYBODY if request.endpoint == "static" else declared(request.endpoint)
+        anywhere = found in {Audience.PROBES, Audience.OPERATIONS}
+        if not anywhere and request.environ.get("HTTP_HOST") != host:  # check: trusted-host
+            message = "This broker does not answer under that host name."
+            raise InvalidRequest(message, remedy=f"Open {url}")
+        if found is None:  # check: undeclared-route
+            message = "There is nothing at this address."
+            raise NotFound(message)
+        if request.method not in SAFE_METHODS and _from_elsewhere(url):  # check: cross-site-change
+            message = "This change did not come from one of the broker's own pages."
+            raise Denied(message, remedy=f"Open {url} and try again there.")
+        if found is Audience.OPERATIONS and not any(peer() in network for network in monitors):  # check: metrics-peer
+            message = "There is nothing at this address."
+            raise NotFound(message)
+        _admit(parts, found)
+
+    app.before_request(check)
+
+
+def _from_elsewhere(url: str) -> bool:
+    """Whether the browser says that another origin sent this (Sec-Fetch-Site, Origin)."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return site not in {"same-origin", "none"} or request.headers.get("Origin", url) != url
+
+
+def _admit(parts: Parts, found: Audience) -> None:
+    if found not in {Audience.HALF, Audience.SIGNED_IN}:
+        return
+    step = next_step(parts, current_session())
+    if step is Next.SIGN_IN:  # check: signed-in-audience
+        message = "Nobody is signed in here."
+        raise NotSignedIn(message, remedy="Sign in first.")
+    if found is Audience.SIGNED_IN and step is not Next.GO_ON:  # check: second-factor-audience
+        message = "A second factor is still missing."
+        raise NotSignedIn(message, remedy="Go on signing in.")
