@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
 from broker.authenticate import PROVIDERS
-from broker.challenge.enrol import MfaSettings
+from broker.challenge.settings import MfaSettings
 from broker.entitle.duration import Duration
 from broker.entitle.source import Source, read_yaml
 from broker.errors import ConfigurationError, Problem
@@ -289,7 +289,9 @@ def _anchored(model: M, folder: Path) -> M:
     changed: dict[str, object] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
-        if isinstance(value, Path):
+        if isinstance(value, StorageSettings):
+            changed[name] = value.anchored(folder)
+        elif isinstance(value, Path):
             changed[name] = folder / value
         elif isinstance(value, BaseModel):
             changed[name] = _anchored(value, folder)

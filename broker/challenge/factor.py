@@ -27,6 +27,9 @@ class FactorReason(StrEnum):
     PASSWORD_NOT_FRESH = "password-not-fresh"  # noqa: S105 (a reason, not a password)
     ALREADY_ENROLLED = "already-enrolled"
     LAST_FACTOR = "last-factor"
+    UNREADABLE = "factor-cannot-be-opened"
+    ENROLMENT_EXPIRED = "enrolment-expired"
+    PROOF_NEEDED = "existing-factor-not-shown"
 
 
 class FactorRefused(BrokerError):
@@ -55,20 +58,44 @@ class FactorRecord:
     last_used_at: datetime | None = None
 
 
+class FirstFactor(StrEnum):
+    """What came of `FactorStore.add_first_factor`."""
+
+    ADDED = "added"
+    ALREADY_ENROLLED = "already-enrolled"
+    CODE_NEEDED = "code-needed"
+    CODE_NOT_VALID = "code-not-valid"
+
+
 class FactorStore(Protocol):
-    """Keeps factors; raises `errors.Unavailable` when away."""
+    """Keeps factors, and redeems enrolment codes with them; raises `errors.Unavailable` when away."""
 
     def factors(self, person: PersonId) -> Sequence[FactorRecord]:
         """All factors of a person, oldest first; recovery codes are not among them."""
 
-    def add_factor(self, record: FactorRecord) -> None:
-        """Keep one more."""
+    def add_first_factor(self, record: FactorRecord, *, code: bytes | None) -> FirstFactor:
+        """Keep a person's first factor and use up the enrolment code with this hash: both, or neither, atomically.
+
+        Looked at in this order. ALREADY_ENROLLED: the person has a factor. CODE_NEEDED: `code` is None and the person
+        was reset (`was_reset`). CODE_NOT_VALID: unknown, expired at `record.enrolled_at`, or used up. A code for an
+        account works once; one for a group works once for each person. Of calls in parallel for one person, or with
+        one account's code, exactly one is ADDED.
+        """
+
+    def add_factor(self, record: FactorRecord) -> bool:
+        """Keep one more; False: there is a factor with this id already."""
 
     def burn_step(self, factor: str, step: int, now: datetime) -> bool:
         """Set `last_step` to `step` if it was lower, atomically; False: that step was used up already."""
 
     def remove_factors(self, person: PersonId) -> int:
-        """Forget all factors and recovery codes of a person (an operator's reset); how many factors there were."""
+        """Forget all factors and recovery codes of a person (an operator's reset); how many factors there were.
+
+        That it happened is remembered for good, also for a person without factors: see `was_reset`.
+        """
+
+    def was_reset(self, person: PersonId) -> bool:
+        """Whether `remove_factors` was ever called for this person."""
 
     def replace_recovery_codes(self, person: PersonId, hashes: Sequence[bytes], now: datetime) -> None:
         """Set the recovery codes; those from before are void."""
@@ -96,16 +123,13 @@ class EnrolmentCode:
 
 
 class EnrolmentStore(Protocol):
-    """Keeps enrolment codes; raises `errors.Unavailable` when away."""
+    """Keeps enrolment codes; raises `errors.Unavailable` when away. `FactorStore.add_first_factor` uses them up."""
 
     def add_code(self, code: EnrolmentCode) -> None:
         """Keep one."""
 
     def find_code(self, hashed: bytes) -> EnrolmentCode | None:
         """The code with this hash, used or not, expired or not."""
-
-    def redeem_code(self, hashed: bytes, person: PersonId, now: datetime) -> bool:
-        """Use it up, atomically; False: unknown, expired or used before. A group code works once for each person."""
 
 
 class Factor(Protocol):
@@ -114,6 +138,14 @@ class Factor(Protocol):
     @property
     def method(self) -> Method:
         """Its kind."""
+
+    @property
+    def title(self) -> str:
+        """What people call it, `Authenticator app`."""
+
+    @property
+    def template(self) -> str:
+        """The template of its prompt, below `web/templates/`."""
 
     def enrolled(self, person: PersonId) -> bool:
         """Whether this person can be asked for it."""

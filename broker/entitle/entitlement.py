@@ -4,10 +4,13 @@ An entitlement is not a permission: `evaluate/` decides whether its conditions h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Protocol
+
+BUILT_IN = "built-in"
+"""The name of the rule that every entitlement carries; no rule of the document may have it."""
 
 
 class Condition(Protocol):
@@ -15,7 +18,7 @@ class Condition(Protocol):
 
     @property
     def name(self) -> str:
-        """Its key in the document: `mfa`, `source_ip`, …"""
+        """Its key in the document, like `mfa` or `source_ip`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Account:
     """12 digits."""
     env: str = ""
     partition: str = "aws"
-    tags: Mapping[str, str] = MappingProxyType({})
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     external_id: str = ""
 
 

@@ -49,7 +49,7 @@ class Refusal:
     reason: str
     """A sentence for the person who asked; nothing in it that they may not know."""
     opens_at: datetime | None = None
-    """When the same request would pass, if time alone can heal it."""
+    """When the same request would not be refused, if time alone can heal it; a fresh factor may be needed then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

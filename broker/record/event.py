@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
 
 class Tag(StrEnum):
@@ -34,6 +35,8 @@ class Tag(StrEnum):
     MAPPING_APPLIED = "mapping:applied"
     MAPPING_REJECTED = "mapping:rejected"
     KEYS_ROTATED = "keys:rotated"
+    AUDIT_CHAIN_STARTED = "audit:chain-started"
+    AUDIT_PRUNED = "audit:pruned"
 
 
 class Outcome(StrEnum):
@@ -70,3 +73,28 @@ class Event:
     reason: str = ""
     details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What else belongs to this tag; documented beside it in `docs/audit.md`."""
+
+
+SEARCH_COLUMNS: Final = (
+    "id",
+    "tag",
+    "outcome",
+    "actor",
+    "subject",
+    "account",
+    "role_arn",
+    "session_name",
+    "address",
+    "request_id",
+    "lease_id",
+    "access_key_id",
+)
+"""What a store keeps beside the payload to search by (and `Link.at`); `broker audit verify` compares them with it."""
+
+SEARCH_LIMIT: Final = 256
+"""Characters of a search column: what an index of any database can hold. The payload has all of them."""
+
+
+def columns_of(event: Event) -> dict[str, str]:
+    """The search columns of `event`: what a store must keep with its link, exactly so."""
+    return {name: str(getattr(event, name))[:SEARCH_LIMIT] for name in SEARCH_COLUMNS}

@@ -6,12 +6,16 @@ data can be pruned and the chain still verifies. Every link is signed, and so ar
 down every minute, with a key that the database does not hold.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from broker.record.event import Event, Outcome, Tag
+
+NAME: Final = "audit trail"
+"""What `errors.Unavailable` calls this neighbour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class Link:
     number: int
     """1, 2, 3, … without a gap."""
     at: datetime
+    """When the event happened: `Event.at`, with its microseconds."""
     previous: bytes
     """The hash of link `number - 1`; 32 zero bytes for the first."""
     digest: bytes
@@ -35,11 +40,14 @@ class Link:
     """Which audit key signed."""
     payload: str | None
     """The event as canonical JSON; None once pruned."""
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    """The search columns as the store holds them now (`event.SEARCH_COLUMNS`), so that `verify` can compare them with
+    the payload. The store fills it in when it reads: "" where a field is empty, and everywhere once pruned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """ "At `at`, the chain of `writer` ended with link `number`": signed, so that a cut tail shows."""
+    """Where the chain of `writer` ended at `at`: with link `number`. Signed, so that a cut tail shows."""
 
     writer: str
     number: int
@@ -74,10 +82,16 @@ class TrailStore(Protocol):
     """Keeps links and heads; append-only but for `prune`. Raises `errors.Unavailable` when away or full."""
 
     def append(self, link: Link, event: Event) -> None:
-        """Keep one link, durably before it returns; `event` fills the search columns."""
+        """Keep one link, durably before it returns; `columns_of(event)` are its search columns.
+
+        Refuses (`errors.Unavailable`) a second link with the same writer and number: that pair is the key.
+        """
+
+    def last(self, writer: str) -> Link | None:
+        """The writer's link with the highest number, None when there is none; never a stale read."""
 
     def add_head(self, head: Head) -> None:
-        """Keep one signed head."""
+        """Keep one signed head; it takes the place of an earlier one with the same writer and number."""
 
     def writers(self) -> Sequence[str]:
         """All writers that left a link or a head, by name."""
@@ -89,10 +103,18 @@ class TrailStore(Protocol):
         """A writer's heads, oldest first."""
 
     def search(self, query: Query, *, limit: int, before: str = "") -> Sequence[Link]:
-        """Matching links, newest first; `before` is the id of the last event already seen (cursor)."""
+        """Matching links that have their payload, by event id, the newest first.
+
+        `before` is the id of the last event that was seen already (a cursor): the answer goes on behind it.
+        `since` is inclusive, `until` exclusive, both compared with `Link.at`.
+        """
 
     def prune(self, before: datetime) -> int:
-        """Forget payloads and search columns older than `before`; how many. The chain stays."""
+        """Forget payload and search columns of links with `at < before`; how many. The chain stays.
+
+        Events of the trail itself (`audit:…`) hold nothing personal and stay: they are the evidence that the rest was
+        pruned rightly. Only `writer.AuditTrail.prune` calls this, which writes that evidence first.
+        """
 
 
 class Trail(Protocol):

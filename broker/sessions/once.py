@@ -13,6 +13,6 @@ class OnceStore(Protocol):
         False also when the thing is over (`until` is not in the future), and when it was issued before the store began
         a new history (Redis restarted, emptied or failed over: what was burnt just before may have been lost).
         `issued_at` is the earliest instant at which it can have been made, by the broker's clock: for a thing with
-        somebody else's time stamp take off what you tolerate of their clock. `until` belongs to the thing: give the same
-        one each time.
+        somebody else's time stamp take off what you tolerate of their clock. `until` belongs to the thing: give the
+        same one each time.
         """

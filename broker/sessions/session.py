@@ -28,8 +28,8 @@ class Limits:
 
     absolute: timedelta = timedelta(hours=12)
     idle: timedelta = timedelta(hours=1)
-    half: timedelta = timedelta(minutes=5)
-    """Between the password and the second factor."""
+    half: timedelta = timedelta(minutes=10)
+    """From the password to the second factor: long enough to install an authenticator app."""
     anonymous: timedelta = timedelta(minutes=30)
     """Before the password: how long a sign-in page may stay open."""
 

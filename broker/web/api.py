@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from flask import Response, current_app, jsonify
-from flask_openapi import APIBlueprint, Info
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models import Info
 from flask_wtf.csrf import generate_csrf
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +19,7 @@ from broker.authenticate.identity import Group
 from broker.entitle.entitlement import Entitlement
 from broker.errors import NotSignedIn
 from broker.evaluate.condition import Circumstances
-from broker.evaluate.verdict import Permit, Refusal, StepUp, Verdict
+from broker.evaluate.verdict import Refusal, StepUp, Verdict
 from broker.flow import Parts, lease, present, roles
 from broker.issue.issuer import Lease
 from broker.sessions.session import Session
@@ -140,7 +141,7 @@ def make(parts: Parts, now: Callable[[], Circumstances], owners: Callable[[froze
     @api.get("/roles", summary="Which roles", responses={200: Roles})
     @audience(Audience.SIGNED_IN)
     def list_roles() -> Response:
-        found = [_role(entitlement, verdict) for entitlement, verdict in roles(parts, _session(), now())]
+        found = [role_now(entitlement, verdict) for entitlement, verdict in roles(parts, _session(), now())]
         return _json(Roles(revision=parts.mapping().revision, roles=found))
 
     @api.post("/credentials", summary="Credentials for one role", responses={200: Leased})
@@ -185,15 +186,14 @@ def _whoami(
     )
 
 
-def _role(entitlement: Entitlement, verdict: Verdict) -> RoleNow:
+def role_now(entitlement: Entitlement, verdict: Verdict) -> RoleNow:
+    """One line of the list of roles."""
     available: Literal["now", "step-up", "refused"] = "now"
     reason, opens_at = "", None
     if isinstance(verdict, StepUp):
         available, reason = "step-up", verdict.reason
     elif isinstance(verdict, Refusal):
         available, reason, opens_at = "refused", verdict.reason, verdict.opens_at
-    elif not isinstance(verdict, Permit):
-        available = "refused"
     return RoleNow(
         role=entitlement.key,
         account=entitlement.account.name,

@@ -6,34 +6,44 @@ Stages decide and never record; this file records and never decides. Only here d
 returned to the caller. No audit, no credentials: the decision and the issue are both written before anything leaves.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import assert_never
 
 from broker.authenticate.identity import Identity
-from broker.authenticate.provider import PasswordProvider, SignInRefused
-from broker.challenge.factor import Factor, FactorRefused
+from broker.authenticate.provider import SignInRefused
+from broker.challenge.enrol import Asks
+from broker.challenge.factor import FactorRefused
 from broker.challenge.proof import Method, Proof
-from broker.clock import Clock
+from broker.challenge.totp import PendingEnrolment
 from broker.entitle.entitlement import Entitlement
 from broker.entitle.resolve import find, resolve
-from broker.entitle.snapshot import Snapshot
-from broker.errors import NotFound, NotSignedIn, TooManyAttempts, Unavailable
+from broker.errors import BrokerError, NotFound, NotSignedIn, TooManyAttempts, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.decide import decide
 from broker.evaluate.verdict import Permit, Refusal, StepUp, Verdict
-from broker.issue.issuer import Issuer, IssueRefused, Lease
-from broker.record.event import Event, Outcome, Tag
-from broker.record.trail import Trail
-from broker.sessions.people import PeopleStore, recognise
-from broker.sessions.session import Session, Sessions
+from broker.flow.parts import Freshness, Parts, proof_of, record
+from broker.issue.issuer import IssueRefused, Lease
+from broker.record.event import Outcome, Tag
+from broker.sessions.people import recognise
+from broker.sessions.session import Session
 
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
-FIELDS = frozenset(Event.__dataclass_fields__)
+__all__ = [
+    "Freshness",
+    "Next",
+    "Parts",
+    "enrol",
+    "enrolment",
+    "lease",
+    "next_step",
+    "present",
+    "roles",
+    "show_factor",
+    "sign_in",
+    "sign_out",
+]
 
 
 class Next(StrEnum):
@@ -43,38 +53,6 @@ class Next(StrEnum):
     ENROL = "enrol"
     CHALLENGE = "challenge"
     GO_ON = "go-on"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Freshness:
-    """How old account state and groups may be when credentials are issued."""
-
-    limit: timedelta = timedelta(seconds=60)
-    outage_grace: timedelta = timedelta(minutes=5)
-    """Only while no controller can be asked at all."""
-    outage_grace_of_role: Mapping[str, timedelta]
-    """By the role's name in the mapping document; overrides `outage_grace`."""
-
-    def grace(self, role: str) -> timedelta:
-        """The grace for the role `account/role`."""
-        return self.outage_grace_of_role.get(role.rpartition("/")[2], self.outage_grace)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the corridor is made of; `app.py` puts it together."""
-
-    clock: Clock
-    new_id: Callable[[], str]
-    providers: Mapping[str, PasswordProvider]
-    people: PeopleStore
-    sessions: Sessions
-    factors: Mapping[Method, Factor]
-    mapping: Callable[[], Snapshot]
-    """The snapshot in force."""
-    issuer: Issuer
-    trail: Trail
-    freshness: Freshness
 
 
 def next_step(parts: Parts, session: Session | None) -> Next:
@@ -132,24 +110,60 @@ def show_factor(
 
     Raises what `Factor.check` raises, `NotSignedIn` before the password, `NotFound` for a factor that is not offered.
     """
-    proof = _proof(session)
+    proof = proof_of(session)
     factor = parts.factors.get(method)
     if factor is None:
         message = "That second factor is not offered here."
         raise NotFound(message)
     try:
         shown = factor.check(proof.person, answer, parts.clock())
-    except FactorRefused as no:
-        note = {"method": method.value, "reason": no.reason.value}
-        record(parts, Tag.FACTOR_REFUSED, Outcome.DENIED, circumstances, proof, note)
-        raise
-    except (TooManyAttempts, Unavailable) as error:
-        note = {"method": method.value, "reason": error.code}
-        record(parts, Tag.FACTOR_REFUSED, Outcome.FAILED, circumstances, proof, note)
+    except (FactorRefused, TooManyAttempts, Unavailable) as no:
+        _factor_event(parts, Tag.FACTOR_REFUSED, circumstances, proof, method, no)
         raise
     note = {"method": shown.method.value, "factor": shown.factor}
     record(parts, Tag.FACTOR_SHOWN, Outcome.ALLOWED, circumstances, proof, note)
     return replace(session, shown=(*session.shown, shown), seen_at=parts.clock())
+
+
+def enrolment(parts: Parts, session: Session, sealed: str) -> tuple[PendingEnrolment, Asks]:
+    """The enrolment page's content: the one under way in `sealed`, or a new one; and what it asks for.
+
+    Raises `FactorRefused` when this person may not enrol now, `Unavailable`.
+    """
+    proof, now = proof_of(session), parts.clock()
+    asks = parts.enrolment.asks(proof.person)
+    if sealed:
+        try:
+            return parts.enrolment.resume(proof, sealed, now), asks
+        except FactorRefused:
+            pass  # it ran out: begin anew
+    return parts.enrolment.begin(proof, now), asks
+
+
+def enrol(
+    parts: Parts, session: Session, *, sealed: str, answer: str, enrolment_code: str, circumstances: Circumstances
+) -> tuple[Session, Sequence[str]]:
+    """Keep the factor that was just confirmed; the session carries it as shown. With it come ten recovery codes.
+
+    Raises what `Enrolment.complete` raises.
+    """
+    proof = proof_of(session)
+    try:
+        shown = parts.enrolment.complete(proof, sealed, answer, parts.clock(), enrolment_code=enrolment_code)
+    except (FactorRefused, TooManyAttempts, Unavailable) as no:
+        _factor_event(parts, Tag.FACTOR_ENROLMENT_REFUSED, circumstances, proof, Method.TOTP, no)
+        raise
+    note = {"method": shown.method.value, "factor": shown.factor}
+    record(parts, Tag.FACTOR_ENROLLED, Outcome.DONE, circumstances, proof, note)
+    codes = parts.recovery.renew(proof.with_shown(shown), parts.clock())
+    record(parts, Tag.RECOVERY_CODES_CREATED, Outcome.DONE, circumstances, proof)
+    return replace(session, shown=(*session.shown, shown), seen_at=parts.clock()), codes
+
+
+def sign_out(parts: Parts, session: Session, circumstances: Circumstances) -> None:
+    """End this session, on every instance."""
+    parts.sessions.end(session)
+    record(parts, Tag.SESSION_ENDED, Outcome.DONE, circumstances, session.proof, {"reason": "signed out"})
 
 
 def present(parts: Parts, session: Session, circumstances: Circumstances, *, grace: timedelta) -> Proof:
@@ -158,7 +172,7 @@ def present(parts: Parts, session: Session, circumstances: Circumstances, *, gra
     While no controller can be asked, what was read last serves for `grace`. An account that may no longer sign in
     ends the session. Raises `NotSignedIn`, `SignInRefused`, `Unavailable`.
     """
-    proof = _proof(session)
+    proof = proof_of(session)
     age = circumstances.now - proof.identity.read_at
     if not timedelta(0) <= age <= parts.freshness.limit:  # check: identity-freshness
         return _reread(parts, session, proof, circumstances, grace)
@@ -241,38 +255,13 @@ def _issue(
     return issued
 
 
-def record(
-    parts: Parts,
-    tag: Tag,
-    outcome: Outcome,
-    circumstances: Circumstances,
-    proof: Proof | None = None,
-    note: Mapping[str, str] = NOTHING,
+def _factor_event(
+    parts: Parts, tag: Tag, circumstances: Circumstances, proof: Proof, method: Method, no: BrokerError
 ) -> None:
-    """Write one event: who (from `proof`), from where, and `note`; what is no field of `Event` goes to its details."""
-    who = _who(proof) if proof else {}
-    fields = {**who, **{key: value for key, value in note.items() if key in FIELDS}}
-    event = Event(
-        tag=tag,
-        outcome=outcome,
-        at=parts.clock(),
-        id=parts.new_id(),
-        address=str(circumstances.address or ""),
-        request_id=circumstances.request_id,
-        details={key: value for key, value in note.items() if key not in FIELDS},
-        **fields,  # type: ignore[arg-type]  # every other field of Event is text
-    )
-    parts.trail.record(event)
-
-
-def _who(proof: Proof) -> dict[str, str]:
-    return {
-        "actor": proof.person,
-        "actor_name": proof.identity.username,
-        "provider": proof.identity.provider,
-        "subject": proof.identity.subject,
-        "session_name": proof.session_name,
-    }
+    """What was wrong with a factor: told apart in the trail only."""
+    refused = isinstance(no, FactorRefused)
+    note = {"method": method.value, "reason": no.reason.value if isinstance(no, FactorRefused) else no.code}
+    record(parts, tag, Outcome.DENIED if refused else Outcome.FAILED, circumstances, proof, note)
 
 
 def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:
@@ -281,17 +270,9 @@ def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:
     return {"asked_for": entitlement.key, "account": entitlement.account.id, "role_arn": entitlement.role_arn}
 
 
-def _proof(session: Session) -> Proof:
-    proof = session.proof
-    if proof is None:
-        message = "Nobody is signed in here."
-        raise NotSignedIn(message, remedy="Sign in first.")
-    return proof
-
-
 def _keep(parts: Parts, session: Session, identity: Identity) -> Proof:
     fresh = replace(session, identity=identity)
     if not parts.sessions.keep(fresh):
         message = "This session has ended."
         raise NotSignedIn(message, remedy="Sign in again.")
-    return _proof(fresh)
+    return proof_of(fresh)

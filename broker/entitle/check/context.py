@@ -1,0 +1,65 @@
+"""What every check is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from broker.entitle.catalogue import Catalogue
+from broker.entitle.declared import Declared, Entry
+from broker.entitle.shape import TemplateShape
+from broker.entitle.source import Path
+
+
+class Report(Protocol):
+    """Takes a finding."""
+
+    def __call__(self, where: str, what: str, remedy: str) -> None:
+        """Where it is, what is wrong, what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The document as far as it could be read, and whom to tell."""
+
+    declared: Declared
+    catalogue: Catalogue
+    providers: Mapping[str, bool] | None
+    """The names in `broker.yaml`, and whether the groups of each have distinguished names; None: not known."""
+    whole: bool
+    """No entry is missing because of a problem that has been reported already."""
+    problem: Report
+    warning: Report
+
+    def references(self, entry: Entry[Any], section: str, names: Sequence[str], path: Path) -> None:
+        """Every name must be declared; `path` is where the list of them stands in `entry`."""
+        for index, name in enumerate(names):
+            if not self.declared.exists(section, name):  # check: reference-exists
+                what = f"there is no {name!r} under `{section}`"
+                self.problem(entry.where((*path, index)), what, "declare it, or correct its spelling")
+
+    def provider_is_known(self, entry: Entry[Any], name: str, path: Path) -> bool:
+        """Whether `broker.yaml` has it; reported when not."""
+        if self.providers is None or name in self.providers:
+            return True
+        remedy = f"there are: {', '.join(sorted(self.providers))}"
+        self.problem(entry.where((*path, "provider")), f"there is no provider {name!r} in broker.yaml", remedy)
+        return False
+
+    def has_dns(self, provider: str) -> bool:
+        """Whether its groups have distinguished names, as far as is known."""
+        return provider in self._with_dns if self.providers is None else self.providers[provider]
+
+    @cached_property
+    def _with_dns(self) -> frozenset[str]:
+        """Providers of which the document itself writes distinguished names."""
+        templates = [
+            rule.shape.groups
+            for rules in (self.declared.mappings, self.declared.denies)
+            for rule in rules.values()
+            if isinstance(rule.shape.groups, TemplateShape)
+        ]
+        by_template = {template.provider for template in templates if template.under}
+        return frozenset(
+            by_template | {entry.shape.provider for entry in self.declared.groups.values() if entry.shape.dn}
+        )

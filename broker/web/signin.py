@@ -1,0 +1,194 @@
+"""The pages of a sign-in: password, enrolment, second factor. Each step returns to `go_on`, which asks `flow`.
+
+Plain forms, so a password never travels in a JSON API. Only our own paths are ever redirected to.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from broker import flow
+from broker.authenticate.provider import SignInRefused
+from broker.challenge.enrol import Asks
+from broker.challenge.factor import FactorRefused
+from broker.challenge.proof import Method
+from broker.errors import BrokerError, InvalidRequest, TooManyAttempts
+from broker.evaluate.condition import Circumstances
+from broker.flow import Next, Parts
+from broker.sessions.session import Session
+from broker.web.cookie import GO_ON, advance, current_session
+from broker.web.errors import status_of
+from broker.web.guard import Audience, audience
+
+PENDING = "enrolment"
+"""The note that holds the sealed enrolment under way."""
+ASKED_FOR = (Method.TOTP, Method.RECOVERY_CODE)
+STEPS = {
+    Next.SIGN_IN: "signin.sign_in_page",
+    Next.ENROL: "signin.enrol_page",
+    Next.CHALLENGE: "signin.challenge_page",
+}
+
+Page = str | AnyResponse | tuple[str, int]
+
+
+def make(parts: Parts, now: Callable[[], Circumstances]) -> Blueprint:
+    """The blueprint."""
+    pages = Blueprint("signin", __name__)
+    for add in (_dispatcher, _password, _enrolment, _challenge, _goodbye):
+        add(pages, parts, now)
+    return pages
+
+
+def _dispatcher(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+    del now
+
+    @pages.get("/go-on")
+    @audience(Audience.ANYBODY)
+    def go_on() -> AnyResponse:
+        step = flow.next_step(parts, current_session())
+        if step is not Next.GO_ON:
+            return redirect(url_for(STEPS[step]), HTTPStatus.SEE_OTHER)
+        return redirect(own_path(session.pop(GO_ON, "/")), HTTPStatus.SEE_OTHER)
+
+
+def _password(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+    @pages.get("/sign-in")
+    @audience(Audience.ANYBODY)
+    def sign_in_page() -> Page:
+        if flow.next_step(parts, current_session()) is not Next.SIGN_IN:
+            return _onward()
+        return render_template("signin.html", providers=list(parts.providers))
+
+    @pages.post("/sign-in")
+    @audience(Audience.ANYBODY)
+    def sign_in() -> Page:
+        try:
+            signed_in = flow.sign_in(
+                parts,
+                _session(),
+                provider=_field("provider", 64),
+                username=_field("username", 256),
+                password=_field("password", 1024),
+                circumstances=now(),
+            )
+        except (SignInRefused, TooManyAttempts) as no:
+            return _again("signin.html", no, providers=list(parts.providers))
+        advance(parts.sessions, signed_in)
+        return _onward()
+
+
+def _enrolment(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+    def page(no: BrokerError | None = None) -> Page:
+        pending, asks = flow.enrolment(parts, _session(), session.get(PENDING, ""))
+        session[PENDING] = pending.sealed
+        qr = Markup(pending.qr_svg)  # noqa: S704 (segno made it, of a URI that we made)
+        values = {"qr": qr, "key": pending.text_key, "needs_code": asks is Asks.CODE, "who": _who()}
+        return render_template("enrol.html", **values) if no is None else _again("enrol.html", no, **values)
+
+    @pages.get("/enrol")
+    @audience(Audience.HALF)
+    def enrol_page() -> Page:
+        if flow.next_step(parts, current_session()) is not Next.ENROL:
+            return _onward()
+        return page()
+
+    @pages.post("/enrol")
+    @audience(Audience.HALF)
+    def enrol() -> Page:
+        try:
+            enrolled, codes = flow.enrol(
+                parts,
+                _session(),
+                sealed=session.get(PENDING, ""),
+                enrolment_code=_field("enrolment_code", 64, optional=True),
+                answer=_field("answer", 16),
+                circumstances=now(),
+            )
+        except (FactorRefused, TooManyAttempts) as no:
+            return page(no)
+        who = _who()
+        advance(parts.sessions, enrolled)
+        return render_template("recovery_codes.html", codes=codes, who=who)
+
+
+def _challenge(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+    @pages.get("/challenge")
+    @audience(Audience.HALF)
+    def challenge_page() -> Page:
+        if flow.next_step(parts, current_session()) is Next.ENROL:
+            return _onward()
+        return render_template("challenge.html", method=_method(request.args.get("method", "")), who=_who())
+
+    @pages.post("/challenge")
+    @audience(Audience.HALF)
+    def challenge() -> Page:
+        method = _method(_field("method", 32, optional=True))
+        try:
+            shown = flow.show_factor(parts, _session(), method=method, answer=_field("answer", 64), circumstances=now())
+        except (FactorRefused, TooManyAttempts) as no:
+            return _again("challenge.html", no, method=method, who=_who())
+        advance(parts.sessions, shown)
+        return _onward()
+
+
+def _goodbye(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+    @pages.post("/sign-out")
+    @audience(Audience.HALF)
+    def sign_out() -> AnyResponse:
+        flow.sign_out(parts, _session(), now())
+        g.session, g.token = None, ""
+        session.clear()
+        answer = redirect(url_for("signin.sign_in_page"), HTTPStatus.SEE_OTHER)
+        answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+        return answer
+
+
+def own_path(path: str) -> str:
+    """`path` if it is a path of ours, else the home page: no scheme, no host, no backslash, no control character."""
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():  # check: own-path
+        return "/"
+    return path
+
+
+def _onward() -> AnyResponse:
+    return redirect(url_for("signin.go_on"), HTTPStatus.SEE_OTHER)
+
+
+def _session() -> Session:
+    """The session of this request; the CSRF check has seen to it that there is one."""
+    found = current_session()
+    if found is None:
+        message = "This page was open for too long."
+        raise InvalidRequest(message, remedy="Load it again and go on from there.")
+    return replace(found, notes=dict(session))
+
+
+def _who() -> str:
+    identity = _session().identity
+    return identity.display_name if identity else ""
+
+
+def _field(name: str, longest: int, *, optional: bool = False) -> str:
+    """One form field, exactly once, not longer than `longest`."""
+    values = request.form.getlist(name)
+    if len(values) != 1 or len(values[0]) > longest:
+        if optional and not values:
+            return ""
+        message = "The form is not complete."
+        raise InvalidRequest(message, remedy="Load the page again and fill in every field.")
+    return values[0]
+
+
+def _method(text: str) -> Method:
+    return next((method for method in ASKED_FOR if method.value == text), ASKED_FOR[0])
+
+
+def _again(template: str, no: BrokerError, **values: object) -> tuple[str, int]:
+    """The same page once more, saying what was wrong in words that are the same for every reason."""
+    page = render_template(template, message=no.message, remedy=no.remedy, **values)
+    return page, status_of(no)
