@@ -4,3 +4,11 @@ Owns: `Identity`, the provider contract, the count of password attempts, and one
 Does not own: second factors (`challenge/`), people and sessions (`sessions/`), or what anybody may do (`entitle/`).
 `PROVIDERS` below is the registration: a provider's `type` in `broker.yaml` -> its settings and its class.
 """
+
+from collections.abc import Mapping
+
+from broker.authenticate.ldap import LdapProvider, LdapSettings
+
+PROVIDERS: Mapping[str, tuple[type[LdapSettings], type[LdapProvider]]] = {
+    "ldap": (LdapSettings, LdapProvider),
+}

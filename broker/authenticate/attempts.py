@@ -58,7 +58,7 @@ def take(before: Attempts, now: datetime, rule: AttemptRule) -> tuple[Attempts, 
 
 
 def wait_after(failures: int, rule: AttemptRule) -> timedelta:
-    """The wait after this many failures in a row: `window`, doubled for each further `tries`, at most `longest_wait`."""
+    """The wait after so many failures in a row: `window`, doubled for each further `tries`, at most `longest_wait`."""
     rounds = max(failures // rule.tries - 1, 0)
     longest = max(rule.longest_wait, rule.window)
     wait: timedelta = rule.window * 2 ** min(rounds, 10)

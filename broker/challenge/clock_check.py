@@ -78,4 +78,4 @@ def _asked(source: ClockSource) -> timedelta | None:
 
 
 def _seconds(offset: timedelta) -> str:
-    return f"{abs(offset).total_seconds():.0f} s"
+    return f"{abs(offset).total_seconds():.1f} s"

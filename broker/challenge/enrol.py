@@ -164,11 +164,11 @@ class Enrolment:
             outcome = self._tools.factors.add_first_factor(record, code=code.hashed if code else None)
         else:
             outcome = FirstFactor.ADDED if self._tools.factors.add_factor(record) else FirstFactor.ALREADY_ENROLLED
-        if outcome is FirstFactor.ALREADY_ENROLLED:
+        if outcome is FirstFactor.ALREADY_ENROLLED:  # check: enrolment-of-a-first-factor
             raise FactorRefused(
                 FactorReason.ALREADY_ENROLLED, "That is enrolled already.", remedy="Sign in with the factor you have."
             )
-        if outcome is not FirstFactor.ADDED:
+        if outcome not in {FirstFactor.ADDED, FirstFactor.ALREADY_ENROLLED}:  # check: enrolment-code-used-up
             raise _refused()
 
 

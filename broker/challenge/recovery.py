@@ -47,7 +47,7 @@ class RecoveryCodes:
         every other factor, before the code is looked at; (4) it is used up atomically.
         """
         code = canonical(answer)  # (1)
-        if code is None:
+        if code is None:  # check: recovery-code-form
             raise FactorRefused(
                 FactorReason.MALFORMED,
                 "That is not a recovery code.",
@@ -60,7 +60,7 @@ class RecoveryCodes:
         self._tools.count_attempt(person, now)  # (3)
         candidates = self._tools.keyring.macs(Purpose.SEED, _data(person, code))
         burnt = next((h for h in candidates if self._tools.factors.burn_recovery_code(person, h, now)), None)  # (4)
-        if burnt is None:
+        if burnt is None:  # check: recovery-code
             raise FactorRefused(FactorReason.WRONG, remedy="Check it, or type another of your recovery codes.")
         self._tools.forgive(person)
         return Shown(method=self.method, factor=f"recovery-{burnt.hex()[:16]}", at=now)

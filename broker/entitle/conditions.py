@@ -48,18 +48,20 @@ class ConditionReader:
         return {name: self._canonical(name, conditions[name]) for name in sorted(conditions)}
 
     def _one(self, name: str, value: JsonValue) -> Condition:
-        if name not in self._adapters:  # check: unknown-condition
+        if name not in self._adapters:  # check: condition-outside-vocabulary
             raise UnknownCondition(name)
         text = json.dumps(value, sort_keys=True)
         condition = self._read.get((name, text))
         if condition is None:
-            read: Condition = self._adapters[name].validate_json(text, strict=True)
+            read: Condition = self._adapters[name].validate_python(value)
             condition = self._read[name, text] = read
         return condition
 
     def _canonical(self, name: str, value: JsonValue) -> JsonValue:
         condition = self._one(name, value)
-        plain: JsonValue = self._adapters[name].dump_python(condition, mode="json", exclude_none=True)
+        plain: JsonValue = self._adapters[name].dump_python(
+            condition, mode="json", by_alias=True, exclude_defaults=True
+        )
         try:
             return plain if self._one(name, plain) == condition else value
         except ValidationError:

@@ -5,7 +5,6 @@ does; parts of a multi-valued RDN in any order. Escapes are undone before anythi
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,7 +44,6 @@ def fold(text: str) -> str:
     """`text` without case; only letters that are exactly each other's upper and lower case are made equal."""
     if text.isascii():
         return text.lower()
-    text = unicodedata.normalize("NFC", text)
     return "".join(low if len(low := char.lower()) == 1 and low.upper() == char else char for char in text)
 
 

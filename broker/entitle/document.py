@@ -135,7 +135,7 @@ class _File:
         if not isinstance(data, dict):
             return self._problem((), "this is not a role-mapping document", "begin it with `version: 1`")
         version = data.get("version")
-        if version != 1 or isinstance(version, bool):
+        if type(version) is not int or version != 1:
             self._problem(("version",), "the version is missing or not 1", "write `version: 1`")
         for key in data:
             if key not in SECTIONS and key != "version":  # check: unknown-section

@@ -4,19 +4,15 @@ A declared group is looked up by (provider, id), (provider, DN) or (provider, pl
 `under`, the text before its first field). A group of another provider never matches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from broker.authenticate.identity import Group
 from broker.entitle.catalogue import Catalogue, Names
-from broker.entitle.dn import DN, fold, parse_dn
+from broker.entitle.dn import DN, parse_dn
 from broker.entitle.entitlement import Rule
 from broker.entitle.template import Template
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +56,10 @@ class GroupTemplate:
     provider: str
     under: DN | None
     """None: the provider's groups have no distinguished names, and their plain names compare exactly."""
-    template: Template
+    written: Template
+    """For people."""
+    compared: Template
     """Folded where there is an `under`."""
-    spelled: str
-    """As written, for people."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether case matters."""
-        return self.under is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +121,7 @@ class Index:
                     by_plain.setdefault((ref.provider, ref.plain), {})[giver.rule.name] = giver
             if giver.template:
                 place = (giver.template.provider, giver.template.under.rdns if giver.template.under else None)
-                prefix = giver.template.template.texts[0]
+                prefix = giver.template.compared.texts[0]
                 by_length = templates.setdefault(place, {})
                 by_length.setdefault(len(prefix), {}).setdefault(prefix, []).append(giver)
         self._by_id, self._by_dn, self._by_plain, self._templates = by_id, by_dn, by_plain, templates
@@ -167,8 +158,8 @@ class Index:
         reference = giver.template
         if reference is None:
             return
-        template = reference.template
-        declared = {field: self._catalogue.by_field(field, exact=reference.exact) for field in template.fields}
+        template = reference.compared
+        declared = {field: self._catalogue.by_field(field, exact=reference.under is None) for field in template.fields}
         for values in template.readings(name, declared):
             accounts, roles = giver.accounts, giver.roles
             for field, value in values.items():
@@ -179,10 +170,3 @@ class Index:
                     accounts &= chosen
             if accounts and roles:
                 yield Match(giver=giver, group=group, accounts=accounts, roles=roles)
-
-
-def folded_name(reference: GroupTemplate, values: Mapping[str, str]) -> str:
-    """The group name that a template stands for with these declared values, as group names are compared."""
-    if reference.exact:
-        return reference.template.fill(values)
-    return reference.template.fill({field: fold(value) for field, value in values.items()})

@@ -173,7 +173,7 @@ class _Builder:
             mappings=mappings,
             denies=denies,
             guardrails=tuple(self._guardrail(*item) for item in sorted(self._plain["guardrails"].items())),
-            built_in=Rule(name=BUILT_IN, where="", conditions=built_in),
+            built_in=Rule(name=BUILT_IN, where=BUILT_IN, conditions=built_in),
             tests=tuple(self._test(*item) for item in sorted(self._plain["tests"].items())),
             mapping_index=Index(mappings, self._catalogue, replaced_count=False),
             deny_index=Index(denies, self._catalogue, replaced_count=True),
@@ -234,6 +234,6 @@ def _template(own: Mapping[str, str]) -> GroupTemplate:
     return GroupTemplate(
         provider=own["provider"],
         under=parse_dn(under) if under else None,
-        template=template.folded() if under else template,
-        spelled=own["named"],
+        written=template,
+        compared=template.folded() if under else template,
     )

@@ -14,8 +14,9 @@ from broker.entitle.arn import role_arn
 from broker.entitle.dn import fold
 from broker.entitle.entitlement import Entitlement, Rule
 from broker.entitle.index import Giver, GroupTemplate, distinguished
+from broker.entitle.resolve import Key
 from broker.entitle.snapshot import Snapshot
-from broker.entitle.template import account_value
+from broker.entitle.template import MAX_NAME, account_value
 from broker.errors import NotFound
 
 
@@ -72,13 +73,101 @@ def explain(snapshot: Snapshot, groups: Iterable[Group], *, account: str, role: 
         message = "The mapping document declares no such account or role."
         raise NotFound(message, remedy="Look at `accounts:` and `roles:` in the mapping document.")
     mine = tuple(sorted(frozenset(groups)))
-    denies = tuple(_lines(snapshot, snapshot.denies, mine, (account, role), _deny_part(now)))
-    mappings = tuple(_lines(snapshot, snapshot.mappings, mine, (account, role), _mapping_part(now)))
+    key = (account, role)
+    denies = tuple(_deny(giver, mine, snapshot, key) for giver in _concerning(snapshot, snapshot.denies, key))
+    mappings = tuple(
+        _mapping(giver, mine, snapshot, key, now) for giver in _concerning(snapshot, snapshot.mappings, key)
+    )
     rails = (rail.rule for rail in snapshot.guardrails if account in rail.accounts and role in rail.roles)
     guards = tuple(Line(rule=rule, part=Part.GUARDS) for rule in (snapshot.built_in, *rails))
+    lines = (*denies, *mappings, *guards)
     return Trace(
         key=f"{account}/{role}",
         revision=snapshot.revision,
-        lines=(*denies, *mappings, *guards),
-        entitlement=_outcome(snapshot, account, role, (*denies, *mappings, *guards)),
+        lines=lines,
+        entitlement=_outcome(snapshot, key, lines),
+    )
+
+
+def _concerning(snapshot: Snapshot, givers: Iterable[Giver], key: Key) -> Iterator[Giver]:
+    for giver in givers:
+        if key[0] not in giver.accounts or key[1] not in giver.roles:
+            continue
+        if giver.template is None or all(_values(snapshot, giver.template, key).values()):
+            yield giver
+
+
+def _deny(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key) -> Line:
+    by = _by(giver, mine, snapshot, key)
+    by += tuple(group for group in _replacing(giver, mine) if group not in by)
+    part = Part.DENIES if by else Part.DOES_NOT_DENY
+    return Line(rule=giver.rule, part=part, by=by, needs=_needs(giver, snapshot, key))
+
+
+def _mapping(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key, now: datetime) -> Line:
+    by, needs = _by(giver, mine, snapshot, key), _needs(giver, snapshot, key)
+    if giver.expired(now):
+        return Line(rule=giver.rule, part=Part.EXPIRED, by=by, needs=needs)
+    if by:
+        return Line(rule=giver.rule, part=Part.GIVES, by=by, needs=needs)
+    replacing = _replacing(giver, mine)
+    return Line(rule=giver.rule, part=Part.REPLACED if replacing else Part.NO_GROUP, by=replacing, needs=needs)
+
+
+def _by(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key) -> tuple[Group, ...]:
+    """The groups that make it count for this key."""
+    if giver.template is None:
+        return tuple(group for group in mine if any(ref.means(group) for ref in giver.groups))
+    wanted = _name(snapshot, giver.template, key)
+    return tuple(group for group in mine if _stands(giver.template, group, wanted))
+
+
+def _replacing(giver: Giver, mine: tuple[Group, ...]) -> tuple[Group, ...]:
+    return tuple(group for group in mine if any(ref.replaced_by(group) for ref in giver.groups))
+
+
+def _stands(reference: GroupTemplate, group: Group, wanted: str) -> bool:
+    """Whether the group has this name, in the right place."""
+    if group.provider != reference.provider or len(wanted) > MAX_NAME:
+        return False
+    if reference.under is None:
+        return not group.dn and group.name == wanted
+    named = distinguished(group)
+    under = reference.under.rdns
+    return (
+        named is not None
+        and named.name == fold(wanted)
+        and under in {named.rdns[at:] for at in range(1, len(named.rdns))}
+    )
+
+
+def _values(snapshot: Snapshot, reference: GroupTemplate, key: Key) -> dict[str, str]:
+    account = snapshot.catalogue.accounts[key[0]]
+    return {name: key[1] if name == "role" else account_value(account, name) for name in reference.written.fields}
+
+
+def _name(snapshot: Snapshot, reference: GroupTemplate, key: Key) -> str:
+    """The name of the group that gives `key` by this template, as people write it."""
+    return reference.written.fill(_values(snapshot, reference, key))
+
+
+def _needs(giver: Giver, snapshot: Snapshot, key: Key) -> tuple[str, ...]:
+    if giver.template is not None:
+        name = _name(snapshot, giver.template, key)
+        return (f"{name} under {giver.template.under}" if giver.template.under else name,)
+    return tuple(ref.dn or ref.plain or ref.id for ref in giver.groups)
+
+
+def _outcome(snapshot: Snapshot, key: Key, lines: tuple[Line, ...]) -> Entitlement | None:
+    grants = tuple(line.rule for line in lines if line.part is Part.GIVES)
+    if not grants or any(line.part is Part.DENIES for line in lines):
+        return None
+    account, role = snapshot.catalogue.accounts[key[0]], snapshot.catalogue.roles[key[1]]
+    return Entitlement(
+        account=account,
+        role=role,
+        role_arn=role_arn(role.iam_role, account),
+        grants=grants,
+        guardrails=tuple(line.rule for line in lines if line.part is Part.GUARDS),
+        revision=snapshot.revision,
     )

@@ -216,7 +216,7 @@ def lease(
     proof = present(parts, session, circumstances, grace=parts.freshness.grace(role))
     circumstances = replace(circumstances, now=parts.clock())
     snapshot = parts.mapping()
-    entitlement = find(resolve(snapshot, proof.identity.groups, now=circumstances.now), role)
+    entitlement = find(resolve(snapshot, proof.identity.groups, now=circumstances.now, only=role), role)
     verdict = decide(proof, entitlement, circumstances)
     note = {"lease_id": parts.new_id(), "mapping_revision": snapshot.revision, **_about(entitlement, role)}
     match verdict:

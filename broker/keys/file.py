@@ -154,7 +154,8 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _misfits(content: KeyFile) -> Iterator[str]:
     for entry in content.keys:
-        if bool(entry.secret) == bool(entry.public) or (entry.public and entry.purpose is not Purpose.AUDIT):
+        stray = entry.public and entry.purpose is not Purpose.AUDIT
+        if stray or bool(entry.secret) == bool(entry.public):  # check: keyring-entry-shape
             yield f"key {entry.id} must have a `secret`, or be an audit key with `public` alone"
     for key_id, times in Counter(entry.id for entry in content.keys).items():
         if times > 1:  # check: keyring-duplicate-id

@@ -109,7 +109,11 @@ def _link_of(audit: Members, verifier: Verifier) -> Link | None:
             return None
     except (ValueError, OverflowError):
         return None
-    return link if is_signed(verifier, link.hash, key_id=link.key_id, signature=link.signature) else None  # (3)
+    if not is_signed(
+        verifier, link.hash, key_id=link.key_id, signature=link.signature
+    ):  # check: anchor-signature  # (3)
+        return None
+    return link
 
 
 def _head_of(audit: Members, verifier: Verifier) -> Head | None:
@@ -126,9 +130,11 @@ def _head_of(audit: Members, verifier: Verifier) -> Head | None:
             signature=bytes.fromhex(_text(members, "signature")),
             key_id=_text(members, "key_id"),
         )
-        return head if head_is_signed(head, verifier) else None
+        if not head_is_signed(head, verifier):  # check: anchor-head-signature
+            return None
     except (ValueError, OverflowError):
         return None
+    return head
 
 
 def _members_of_link(link: Link) -> dict[str, object]:

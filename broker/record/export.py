@@ -14,6 +14,9 @@ from broker.record.trail import NAME, Link, Query, TrailStore
 PAGE: Final = 500
 CSV_COLUMNS: Final = ("writer", "number", *Event.__dataclass_fields__)
 
+_STARTS_A_FORMULA: Final = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
+"""The last four are full-width, which a spreadsheet may take for the first four."""
+
 
 def export_lines(store: TrailStore, query: Query) -> Iterator[str]:
     """Matching events, the newest first, as lines of `anchor.link_line`: `verify --anchor` reads them again.
@@ -54,7 +57,7 @@ def _cells(link: Link) -> tuple[str, ...]:
         return (*place, *empty.values())
     event = parse(link.payload)
     values = {name: str(getattr(event, name)) for name in Event.__dataclass_fields__}
-    values |= {"at": instant(event.at), "details": as_json(event.details) if event.details else ""}
+    values |= {"at": instant(event.at), "details": as_json(dict(event.details)) if event.details else ""}
     return (*place, *values.values())
 
 
@@ -67,4 +70,6 @@ def _row(cells: tuple[str, ...]) -> str:
 def _inert(cell: str) -> str:
     """`cell` so that a spreadsheet takes it for text (OWASP: CSV injection)."""
     cell = visible(cell)
-    return f"'{cell}" if cell.lstrip()[:1] in {"=", "+", "-", "@", "|", "%"} and cell.strip() else cell
+    if cell.lstrip()[:1] in _STARTS_A_FORMULA:  # check: csv-formula
+        return f"'{cell}"
+    return cell

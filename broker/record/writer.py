@@ -75,7 +75,7 @@ class AuditTrail:
         try:
             event = tidy(event)
             with self._lock:
-                if self._closed:
+                if self._closed:  # check: trail-closed
                     raise Unavailable(NAME, "It is closed: the broker is stopping.")
                 self._settle()
                 self._begin()
@@ -119,7 +119,7 @@ class AuditTrail:
         `errors.Unavailable` as `record` does.
         """
         now = self._clock()
-        if before > now:
+        if before > now:  # check: prune-the-past-only
             message = "Events that have not happened yet cannot be pruned."
             raise InvalidRequest(message, remedy="Give an instant in the past.")
         self.record(

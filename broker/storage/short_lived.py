@@ -1,14 +1,15 @@
 """Redis for what is short-lived: the connection, the scripts, and the epoch rule.
 
 Redis loses acknowledged writes when it fails over, restarts or is emptied, so that a one-time thing could be accepted a
-second time. The epoch rule closes that: with every script the server's replication id is compared with the one in the
-epoch key (an INFO inside the script, 2 microseconds). Another id, no key, or an epoch older than one that this process
-has seen means that the history is a new one, and `now` becomes its epoch. What was issued before it is refused
-(`once.py`), what was counted before it is counted strictly (`attempts.py`).
+second time. The epoch rule closes that: with every one-time thing and every attempt the server's replication id is
+compared with the one in the epoch key (an INFO inside the script, 2 microseconds). Another id, no key, or an epoch
+older than one that this process has seen means that the history is a new one, and `now` becomes its epoch. What was
+issued before it is refused (`once.py`), what was counted before it is counted strictly (`attempts.py`). A master also
+takes a new id when its first replica joins: then a few things are refused that were not lost.
 
-Not promised: a log-out of the last moment survives a fail-over only where it was replicated. With replicas set
-`min-replicas-to-write 1`, so that a master cut off from them refuses (NOREPLICAS) and two masters never accept the same
-thing. Redis Cluster is not supported.
+Not promised: that a log-out of the last moment survives a fail-over (only where it was replicated), or anything while
+two masters are in use at once. With replicas set `min-replicas-to-write 1`: a master cut off from them then refuses
+(NOREPLICAS) after `min-replicas-max-lag`. Redis Cluster is not supported.
 
 Every script is a writing one (`#!lua` without `no-writes`), also where it only reads: a server that was made a replica
 answers READONLY, and nobody reads yesterday's sessions from it. Needs Redis 7 or Valkey.

@@ -52,7 +52,7 @@ class SqlTrail:
 
     def writers(self) -> Sequence[str]:
         """See the protocol."""
-        both = union(select(links.c.writer.distinct()), select(heads.c.writer.distinct()))
+        both = union(select(links.c.writer).distinct(), select(heads.c.writer).distinct())
         with self._database.read(NAME) as connection:
             return sorted(connection.execute(both).scalars())
 

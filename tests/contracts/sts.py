@@ -27,6 +27,8 @@ HOME, AWAY = "111111111111", "222222222222"
 ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
 
 Document = Mapping[str, Any]
+Client = Any
+"""boto3 makes its classes at run time."""
 _names = itertools.count(1)
 
 
@@ -49,7 +51,7 @@ class Harness(Protocol):
     def root(self) -> Caller: ...
 
 
-def sts_client(url: str, caller: Caller, *, region: str = "us-east-1", check: bool = True) -> Any:  # noqa: ANN401 (boto3 makes its classes at run time)
+def sts_client(url: str, caller: Caller, *, region: str = "us-east-1", check: bool = True) -> Client:
     return boto3.client(
         "sts",
         endpoint_url=url,
@@ -80,7 +82,7 @@ def trusting(principal: str, *, action: Any = "sts:AssumeRole", condition: Docum
 ALL = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
 
 
-def refused(call: Any, *codes: str, status: int | None = None, **parameters: Any) -> str:  # noqa: ANN401 (any of a client's methods)
+def refused(call: Client, *codes: str, status: int | None = None, **parameters: Any) -> str:  # noqa: ANN401 (any of a client's methods)
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     assert caught.value.response["Error"]["Code"] in codes
@@ -127,13 +129,13 @@ class StsContract:
         if reason:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
 
-    def _pair(self, aws: Harness, trust: Document | None = None, **role: Any) -> tuple[Any, str]:  # noqa: ANN401 (as `role` takes)
+    def _pair(self, aws: Harness, trust: Document | None = None, **role: Any) -> tuple[Client, str]:  # noqa: ANN401 (as `role` takes)
         """A client of a user who may do everything, and a role in the other account that trusts it (or `trust`)."""
         caller = aws.user(name(), may_everything())
         arn = aws.role(name(), trust or trusting(caller.arn, action=ALL), account=AWAY, **role)
         return sts_client(aws.url, caller, check=False), arn
 
-    def _chain(self, aws: Harness, **first: Any) -> tuple[Any, str, Mapping[str, Any]]:  # noqa: ANN401 (as `assume_role` takes)
+    def _chain(self, aws: Harness, **first: Any) -> tuple[Client, str, Mapping[str, Any]]:  # noqa: ANN401 (as `assume_role` takes)
         """A session of a role that may do everything, another role that trusts it, and the first one's answer."""
         client, hub = self._pair(aws, policy=may_everything())
         spoke = aws.role(name(), trusting(hub, action=ALL), account=HOME, max_session=43200, policy=may_everything())
@@ -291,7 +293,7 @@ class StsContract:
         role = aws.role(name(), trusting(caller.arn, action=ALL, condition=condition), account=AWAY)
         client = sts_client(aws.url, caller)
 
-        def assume(**tags: str) -> Any:  # noqa: ANN401 (as boto3 answers)
+        def assume(**tags: str) -> Client:
             sent = [{"Key": key, "Value": value} for key, value in tags.items()]
             return client.assume_role(RoleArn=role, RoleSessionName="jane", Tags=sent)
 

@@ -135,7 +135,7 @@ def test_the_clock_and_the_environment_are_read_in_one_place(module: Module) -> 
     for name, line in calls(module.tree):
         clock = any(name == read or name.endswith("." + read) for read in CLOCK)
         assert not clock or module.name == "clock", f"{module.path}:{line}: {name}"
-    if module.name != "settings":
+    if module.room != "settings":
         for node in ast.walk(module.tree):
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}), (
                 f"{module.path}:{node.lineno}: the environment is read by settings.py alone"

@@ -32,7 +32,7 @@ class RedisServer:
 
     def start(self) -> None:
         program = need("redis-server", "redis-server")
-        options = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no")
+        options = ("--bind", "127.0.0.1", "127.0.0.10", "--port", str(self.port), "--save", "", "--appendonly", "no")
         command = (program, *options, "--dir", str(self.directory), "--repl-diskless-sync-delay", "0", *self.arguments)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(self._accepts, "redis-server does not answer")

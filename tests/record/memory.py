@@ -31,7 +31,7 @@ class MemoryTrail:
         self.head_rows.append(head)
 
     def writers(self) -> Sequence[str]:
-        return sorted({row.writer for row in (*self.rows, *self.head_rows)})
+        return sorted({row.writer for row in self.rows} | {head.writer for head in self.head_rows})
 
     def links(self, writer: str) -> Iterator[Link]:
         return iter(sorted((row for row in self.rows if row.writer == writer), key=lambda link: link.number))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
@@ -22,7 +22,7 @@ Manipulation = Callable[[MemoryTrail, str, int], int]
 
 
 @cache
-def _pristine() -> tuple[MemoryTrail, list[str], object, list[str]]:
+def _pristine() -> tuple[MemoryTrail, list[str], datetime, list[str]]:
     store, writers, now, lines = a_small_trail()
     assert isinstance(store, MemoryTrail)
     return store, writers, now, lines
@@ -31,7 +31,7 @@ def _pristine() -> tuple[MemoryTrail, list[str], object, list[str]]:
 def _verified(store: MemoryTrail, *, anchored: bool = False, later: timedelta = timedelta(0)) -> Report:
     _, _, now, lines = _pristine()
     anchors = read_anchors(lines, KEYS) if anchored else None
-    return verify(store, KEYS, now=now + later, anchors=anchors)  # type: ignore[operator]
+    return verify(store, KEYS, now=now + later, anchors=anchors)
 
 
 def _at(store: MemoryTrail, writer: str, number: int) -> int:

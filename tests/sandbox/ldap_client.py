@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import ldap3
+
 from broker.sandbox.directory import SandboxDirectory
 from broker.sandbox.directory.ber import SEQUENCE, Element, encode, encode_integer, encode_text, read
 
@@ -51,7 +52,7 @@ class Found:
 @contextmanager
 def connection(
     directory: SandboxDirectory, name: str = "", password: str = "", *, over: str = "ldaps"
-) -> Iterator[Any]:
+) -> Iterator[ldap3.Connection]:
     """An ldap3 connection over `ldaps`, `starttls` or `clear`; not bound yet."""
     tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(directory.ca_file))
     server = ldap3.Server(
@@ -89,7 +90,7 @@ def bind(directory: SandboxDirectory, name: str, password: str, *, over: str = "
 
 
 @contextmanager
-def service(directory: SandboxDirectory, *, over: str = "ldaps") -> Iterator[Any]:
+def service(directory: SandboxDirectory, *, over: str = "ldaps") -> Iterator[ldap3.Connection]:
     """A connection bound as the broker's service account."""
     with connection(directory, "svc-broker@corp.example", "svc-broker-demo-password", over=over) as client:
         assert client.bind(), client.result
@@ -97,12 +98,12 @@ def service(directory: SandboxDirectory, *, over: str = "ldaps") -> Iterator[Any
 
 
 def search(
-    client: Any,
+    client: ldap3.Connection,
     condition: str,
     base: str = SUFFIX,
     scope: str = ldap3.SUBTREE,
     attributes: Sequence[str] = ("cn",),
-    **options: Any,
+    **options: object,
 ) -> Found:
     client.search(base, condition, scope, attributes=list(attributes), **options)
     return Found(
@@ -115,7 +116,7 @@ def search(
     )
 
 
-def read_entry(client: Any, dn: str, *attributes: str) -> dict[str, list[bytes]]:
+def read_entry(client: ldap3.Connection, dn: str, *attributes: str) -> dict[str, list[bytes]]:
     """The attributes of one entry."""
     found = search(client, "(objectClass=*)", dn, ldap3.BASE, attributes)
     assert found.code == 0, found
@@ -133,7 +134,7 @@ class Bare:
         if tls:
             self.wrap()
 
-    def __enter__(self) -> "Bare":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+
 from broker.clock import utc_now
 from broker.sandbox.pki import SandboxPki
-from cryptography import x509
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_another_name_is_refused(folder: Path) -> None:
 
 def test_who_is_not_told_to_trust_it_does_not(folder: Path) -> None:
     pki = SandboxPki(folder)
-    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed|unable to get local issuer"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"self-signed|unable to get local issuer"):
         _shake_hands(pki, ssl.create_default_context(), "localhost")
 
 

@@ -2,11 +2,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import boto3
 import pytest
-from contracts.sts import HOME, ONE_TRY, Caller, Document, StsContract
+from contracts.sts import HOME, ONE_TRY, Caller, Client, Document, StsContract
 from neighbours.ministack import Ministack
 
 from broker.clock import utc_now
@@ -79,7 +79,7 @@ class MinistackHarness:
     def root(self) -> Caller:
         return Caller(arn=f"arn:aws:iam::{HOME}:root", key=HOME, secret=self._secret)
 
-    def _iam(self, account: str) -> Any:  # noqa: ANN401 (boto3 makes its classes at run time)
+    def _iam(self, account: str) -> Client:
         return boto3.client(
             "iam",
             endpoint_url=self.url,

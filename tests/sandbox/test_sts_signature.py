@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from contracts.sts import AWAY, HOME, Caller, fetch, refused, session_of, signed_query, sts_client
-from sts_wire import WHO, Raw, identity_of, send, signed
+from contracts.sts_wire import WHO, Raw, identity_of, send, signed
 
 from broker.sandbox.sts import AccessKey, DemoRole, Role, SandboxSts, User, World, broker_trust, demo_world
 
@@ -114,7 +114,7 @@ def test_a_role_of_another_partition_is_no_role(sts: SandboxSts, watch: Watch) -
 @pytest.mark.parametrize(
     ("change", "by"),
     [
-        ("body", lambda raw: replace(raw, body=raw.body.replace(b"2011", b"2011")[:-1] + b"6&DryRun=1")),
+        ("body", lambda raw: replace(raw, body=raw.body + b"&DurationSeconds=900")),
         ("query", lambda raw: replace(raw, target="/?Extra=1")),
         ("method", lambda raw: replace(raw, method="GET", target=f"/?{WHO}", body=b"")),
         ("host", lambda raw: raw.with_header("host", "sts.amazonaws.com")),

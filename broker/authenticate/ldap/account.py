@@ -7,6 +7,7 @@ from typing import Protocol
 from broker.authenticate.identity import Group
 from broker.authenticate.ldap.answer import Entry
 from broker.authenticate.ldap.controllers import Facts, Session
+from broker.authenticate.ldap.lockout import BadPasswords, LockoutPolicy
 from broker.authenticate.ldap.names import Name
 from broker.authenticate.provider import Reason
 
@@ -28,27 +29,16 @@ class Account:
         return self.entry.dn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lockout:
-    """How near an account is to the directory's own lockout."""
-
-    threshold: int
-    """Wrong passwords that lock it."""
-    window: timedelta
-    """For so long the directory remembers one."""
-    remembered: int
-    """Wrong passwords that it remembers now, from whatever door."""
-    forgotten_at: datetime
-    """When it remembers none of them any more, if no more come."""
-    locked: bool
-
-
 class Dialect(Protocol):
     """How one kind of directory is asked. Methods raise `Unusable` for what cannot be read."""
 
     @property
     def attributes(self) -> tuple[str, ...]:
         """What to read of an account."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a search that points to another server has missed something; AD always points to its partitions."""
 
     @property
     def method(self) -> str:
@@ -66,8 +56,11 @@ class Dialect(Protocol):
     def objection(self, account: Account, facts: Facts, *, now: datetime, since: datetime | None) -> Reason | None:
         """Why the account may not be used now; with `since`, also when its password changed after that."""
 
-    def lockout(self, account: Account, facts: Facts, now: datetime) -> Lockout | None:
-        """How near the account is to being locked; None where nothing locks, or nobody tells."""
+    def lockout_policy(self, facts: Facts) -> LockoutPolicy | None:
+        """The directory's own limit; None where nothing locks, or nobody tells."""
+
+    def bad_passwords(self, account: Account, facts: Facts) -> BadPasswords | None:
+        """How near to that limit the account is; None where nobody tells."""
 
     def groups(self, session: Session, account: Account) -> frozenset[Group]:
         """All groups that may grant, nested ones included: all of them, or `Unusable`."""
@@ -84,5 +77,3 @@ def changed_since(changed: datetime, since: datetime, offset: timedelta | None) 
     within a second or two of a change must be repeated; one before the change never lives on.
     """
     return changed - (offset or timedelta(0)) + CLOCK_ERROR > since
-
-

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from broker.authenticate.identity import Group
-from broker.authenticate.ldap.account import Account, Lockout, changed_since
+from broker.authenticate.ldap.account import Account, changed_since
 from broker.authenticate.ldap.answer import Entry
 from broker.authenticate.ldap.controllers import Facts, Session
+from broker.authenticate.ldap.lockout import BadPasswords, LockoutPolicy
 from broker.authenticate.ldap.names import Name, Spelling
 from broker.authenticate.ldap.security_groups import SecurityGroups
 from broker.authenticate.ldap.values import NEVER, filetime, guid_octets, guid_text, in_filter
@@ -26,6 +27,7 @@ class ActiveDirectory:
     Not asked again after the sign-in: logon hours and workstations, which AD judges at a bind only.
     """
 
+    whole = False
     attributes = (
         "objectGUID",
         "objectSid",
@@ -71,8 +73,10 @@ class ActiveDirectory:
             email=entry.text("mail"),
         )
 
-    def objection(self, account: Account, facts: Facts, *, now: datetime, since: datetime | None) -> Reason | None:
-        """See the protocol. Checks, in this order:
+    def objection(self, account: Account, facts: Facts, *, now: datetime, since: datetime | None) -> Reason | None:  # noqa: PLR0911 (one return a check)
+        """See the protocol.
+
+        Checks, in this order:
 
         (1) not disabled; (2) not expired; (3) not locked; (4) no password change ordered; (5) the password has not
         expired; (6) and has not changed since the sign-in.
@@ -81,39 +85,38 @@ class ActiveDirectory:
         computed = entry.number(_COMPUTED)
         expires = entry.number("accountExpires")
         changed = entry.number("pwdLastSet")
-        # (1)
+        # (1) not disabled
         if entry.number("userAccountControl") & _DISABLED:  # check: ad-disabled
             return Reason.DISABLED
-        # (2)
+        # (2) not expired
         if expires not in {0, NEVER} and filetime(expires) <= now + (facts.offset or timedelta(0)):  # check: ad-expired
             return Reason.ACCOUNT_EXPIRED
-        # (3)
+        # (3) not locked
         if computed & _LOCKED:  # check: ad-locked
             return Reason.LOCKED
-        # (4)
+        # (4) no change ordered
         if changed == 0:  # check: ad-must-change
             return Reason.MUST_CHANGE_PASSWORD
-        # (5)
+        # (5) password not expired
         if computed & _PASSWORD_EXPIRED:  # check: ad-password-expired
             return Reason.PASSWORD_EXPIRED
-        # (6)
+        # (6) no change since the sign-in
         if since is not None and changed_since(filetime(changed), since, facts.offset):  # check: ad-password-changed
             return Reason.PASSWORD_CHANGED
         return None
 
-    def lockout(self, account: Account, facts: Facts, now: datetime) -> Lockout | None:
-        """See the protocol. AD resets badPwdCount only at the next try, so an old one counts for nothing."""
+    def lockout_policy(self, facts: Facts) -> LockoutPolicy | None:
+        """See the protocol. 0 in the domain means never."""
         threshold = min(filter(None, (facts.lockout_threshold, self._threshold)), default=0)
-        if not threshold:
-            return None
+        return LockoutPolicy(threshold=threshold, window=facts.lockout_window) if threshold else None
+
+    def bad_passwords(self, account: Account, facts: Facts) -> BadPasswords:
+        """See the protocol. AD resets badPwdCount only at the next try: it counts until `forgotten_at`."""
         entry = account.entry
         last = filetime(int(entry.text("badPasswordTime") or 0)) - (facts.offset or timedelta(0))
-        forgotten_at = last + facts.lockout_window
-        return Lockout(
-            threshold=threshold,
-            window=facts.lockout_window,
-            remembered=int(entry.text("badPwdCount") or 0) if now < forgotten_at else 0,
-            forgotten_at=forgotten_at,
+        return BadPasswords(
+            count=int(entry.text("badPwdCount") or 0),
+            forgotten_at=last + facts.lockout_window,
             locked=bool(entry.number(_COMPUTED) & _LOCKED),
         )
 

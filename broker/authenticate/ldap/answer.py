@@ -1,4 +1,4 @@
-"""What a directory server says, without the library that carried it; and the two ways in which it says nothing of use."""
+"""What a directory server says, free of the library that carried it; and two ways in which it says nothing of use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

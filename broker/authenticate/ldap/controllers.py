@@ -8,7 +8,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Lock
 from typing import TypeVar
 
@@ -266,4 +266,3 @@ class Controllers:
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(f"directory {self.name}")
-

@@ -1,11 +1,12 @@
-"""LDAP servers that are not AD (OpenLDAP and its like): entryUUID, ppolicy's operational attributes, groups of names."""
+"""LDAP servers that are not AD, OpenLDAP and its like: entryUUID, ppolicy's attributes, groups of names."""
 
 from datetime import datetime
 
 from broker.authenticate.identity import Group
-from broker.authenticate.ldap.account import Account, Lockout, changed_since
+from broker.authenticate.ldap.account import Account, changed_since
 from broker.authenticate.ldap.answer import Entry
 from broker.authenticate.ldap.controllers import Facts, Session
+from broker.authenticate.ldap.lockout import LockoutPolicy
 from broker.authenticate.ldap.names import Name, Spelling
 from broker.authenticate.ldap.settings import GenericSchema
 from broker.authenticate.ldap.values import generalized_time
@@ -26,10 +27,11 @@ class Generic:
     noticed before the session ends.
     """
 
+    whole = True
     method = "walk"
 
     def __init__(self, provider: str, schema: GenericSchema, *, group_base: str) -> None:
-        """`group_base`: where groups are looked for; empty: what the server names as its naming context."""
+        """`group_base`: where groups are looked for."""
         self._provider, self._schema, self._group_base = provider, schema, group_base
         self.attributes = (
             schema.subject_attribute,
@@ -67,22 +69,25 @@ class Generic:
         """See the protocol. Checks: (1) not locked; (2) no change ordered; (3) no change since the sign-in."""
         entry = account.entry
         locked = entry.text("pwdAccountLockedTime")
-        # (1)
+        # (1) not locked
         if locked:  # check: generic-locked
             return Reason.DISABLED if locked == _LOCKED_BY_AN_ADMINISTRATOR else Reason.LOCKED
-        # (2)
+        # (2) no change ordered
         if entry.text("pwdReset").upper() == "TRUE":  # check: generic-must-change
             return Reason.MUST_CHANGE_PASSWORD
-        # (3)
+        # (3) no change since the sign-in
         if since is not None and entry.all("pwdChangedTime"):
             changed = entry.decoded("pwdChangedTime", _instant)
             if changed_since(changed, since, facts.offset):  # check: generic-password-changed
                 return Reason.PASSWORD_CHANGED
         return None
 
-    def lockout(self, account: Account, facts: Facts, now: datetime) -> Lockout | None:  # noqa: ARG002 (the protocol's)
+    def lockout_policy(self, facts: Facts) -> LockoutPolicy | None:  # noqa: ARG002 (the protocol's)
         """See the protocol: ppolicy's limits are not readable in general; `attempt_tries` must be below them."""
         return None
+
+    def bad_passwords(self, account: Account, facts: Facts) -> None:
+        """See the protocol."""
 
     def groups(self, session: Session, account: Account) -> frozenset[Group]:
         """See the protocol. One search a level; a group that was seen is not walked again, so a cycle ends."""
@@ -102,8 +107,9 @@ class Generic:
     def _containing(self, session: Session, members: list[str]) -> list[Entry]:
         attribute, group_id = self._schema.group_member_attribute, self._schema.group_id_attribute
         terms = "".join(f"({attribute}={escape(dn)})" for dn in members)
-        base = self._group_base or session.facts.naming_context
-        return session.link.search(base, f"(&{self._schema.group_filter}(|{terms}))", ["cn", *filter(None, [group_id])])
+        return session.link.search(
+            self._group_base, f"(&{self._schema.group_filter}(|{terms}))", ["cn", *filter(None, [group_id])]
+        )
 
     def _group(self, entry: Entry) -> Group:
         attribute = self._schema.group_id_attribute
@@ -112,7 +118,7 @@ class Generic:
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode().casefold()
+    return octets.decode()
 
 
 def _instant(octets: bytes) -> datetime:

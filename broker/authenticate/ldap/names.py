@@ -1,10 +1,10 @@
-"""What may be typed as a user name, and what account it asks for. Pure.
+r"""What may be typed as a user name, and what account it asks for. Pure.
 
 An allow-list, because a directory accepts far more spellings than people use: measured, one account could be bound as
 `<SID=…>`, a bare DN, a canonical name, with spaces around it, and with anything after a NUL. Here it is one of
 
     ada                   the plain name (AD: sAMAccountName)
-    CORP\\ada              the same, where CORP is the domain's own NetBIOS name
+    CORP\ada              the same, where CORP is the domain's own NetBIOS name
     ada@corp.example      the user principal name, where corp.example is one of the domain's own suffixes
 
 and nothing else. What is typed only *finds* an account: nothing is ever keyed by it.

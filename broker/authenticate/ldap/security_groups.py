@@ -1,9 +1,9 @@
-"""The security groups of an AD account, by SID.
+r"""The security groups of an AD account, by SID.
 
 `token-groups` reads what AD itself computes for a logon: nested and primary groups, no mailing lists, in one search.
 `in-chain` asks AD to walk `member` upwards, and adds the primary group, which that walk cannot see.
 
-Left out on purpose: SIDs that are not of a domain (`S-1-1-0` Everyone, `S-1-5-32-545` Builtin\\Users, …): they are
+Left out on purpose: SIDs that are not of a domain (`S-1-1-0` Everyone, `S-1-5-32-545` Builtin\Users, …): they are
 the same in every domain and say nothing about a person. A SID of another domain (a trust) is kept by its number alone.
 A SID of the own domain that cannot be found is an error: a rule might name that group, and deny.
 """

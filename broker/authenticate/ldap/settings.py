@@ -84,7 +84,7 @@ class LdapSettings(BaseModel):
     user_bases: tuple[str, ...] = Field(
         min_length=1, description="DNs below which accounts may sign in; outside of them nobody exists."
     )
-    group_base: str = Field("", description="DN below which groups are read; default: the whole domain.")
+    group_base: str = Field("", description="DN below which groups are read; AD: the whole domain by default.")
     groups: Literal["token-groups", "in-chain", "walk"] | None = Field(
         None,
         description="How nested groups are resolved. AD: token-groups (default; one search, the primary group "
@@ -133,6 +133,9 @@ class LdapSettings(BaseModel):
             raise ValueError(message)
         if self.active_directory and "generic" in self.model_fields_set:
             message = "generic: has no effect with kind: active-directory; remove it"
+            raise ValueError(message)
+        if not self.active_directory and not self.group_base:
+            message = "kind: generic needs group_base, the DN below which groups are read"
             raise ValueError(message)
         return self
 

@@ -192,9 +192,7 @@ class Link:
         entries, _, _ = self._search(dn, where, attributes, scope=BASE, absent_is_empty=True)
         return entries[0] if entries else None
 
-    def search(
-        self, base: str, where: str, attributes: Sequence[str], *, whole: bool = True
-    ) -> list[Entry]:
+    def search(self, base: str, where: str, attributes: Sequence[str], *, whole: bool = True) -> list[Entry]:
         """Everything below `base` that matches, however many pages it takes.
 
         Raises `Unusable` for anything but the server's "that was all": a time or size limit, a referral, values that
@@ -211,7 +209,7 @@ class Link:
             if not cookie:
                 return found
 
-    def _search(  # noqa: PLR0913 (keyword-only but three)
+    def _search(
         self,
         base: str,
         where: str,

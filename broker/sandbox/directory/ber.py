@@ -72,11 +72,11 @@ class Element:
         while at < len(self.body):
             yield read(take, limit=len(self.body))
 
-    def elements_up_to(self, most: int) -> list["Element"]:
-        """At least one and at most `most` elements."""
+    def elements_up_to(self, most: int, *, least: int = 1) -> list["Element"]:
+        """At least `least` and at most `most` elements."""
         found = list(islice(self.elements(), most + 1))
-        if not 0 < len(found) <= most:
-            message = f"expected 1 to {most} elements"
+        if not least <= len(found) <= most:
+            message = f"expected {least} to {most} elements"
             raise BerError(message)
         return found
 
@@ -89,11 +89,14 @@ class Element:
         return found
 
 
-def read(take: Callable[[int], bytes], *, limit: int) -> Element:
-    """Read one element; `take(n)` gives exactly n octets or raises. A body over `limit` is refused unread."""
-    tag, length = take(2)
-    if tag & _LONG_TAG == _LONG_TAG:
-        message = "a tag of more than one octet"
+def read(take: Callable[[int], bytes], *, limit: int, tag: int | None = None) -> Element:
+    """Read one element; `take(n)` gives exactly n octets or raises.
+
+    A body over `limit` is refused unread, and so is an element that does not have the `tag`, where one is given.
+    """
+    found, length = take(2)
+    if found & _LONG_TAG == _LONG_TAG or tag not in (None, found):
+        message = "a tag of more than one octet, or another than expected"
         raise BerError(message)
     if length >= _LONG_LENGTH:
         count = length - _LONG_LENGTH
@@ -104,7 +107,7 @@ def read(take: Callable[[int], bytes], *, limit: int) -> Element:
     if length > limit:  # check: sandbox-ldap-message-size
         message = "larger than this server accepts"
         raise BerError(message)
-    return Element(tag=tag, body=take(length))
+    return Element(tag=found, body=take(length))
 
 
 def parse(octets: bytes) -> Element:

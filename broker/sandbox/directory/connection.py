@@ -31,14 +31,16 @@ class Connection:
 
     def serve(self, lock: threading.Lock, *, tls: bool) -> None:
         """Answer message after message; `lock` guards what the session reads and changes."""
-        with contextlib.suppress(OSError):  # the client, or `abort`, has hung up; or a wait has ended; TLS errors too
-            if tls:
-                self._wrap()
-            while self._answer_one(lock):
-                pass
-        with self._closing:
-            self._aborted = True
-            self._socket.close()
+        try:
+            with contextlib.suppress(OSError):  # the client or `abort` has hung up, a wait has ended, or TLS has failed
+                if tls:
+                    self._wrap()
+                while self._answer_one(lock):
+                    pass
+        finally:
+            with self._closing:
+                self._aborted = True
+                self._socket.close()
 
     def abort(self) -> None:
         """End it from another thread: what it waits for fails."""
@@ -62,7 +64,9 @@ class Connection:
         """Read one message and send its answer; whether to go on."""
         until = monotonic() + self._limits.idle_seconds
         try:
-            request = ber.read(lambda count: self._take(count, until), limit=self._limits.message_bytes)
+            request = ber.read(
+                lambda count: self._take(count, until), limit=self._limits.message_bytes, tag=ber.SEQUENCE
+            )
         except ber.BerError as error:
             self._socket.settimeout(self._limits.idle_seconds)
             self._socket.sendall(write_disconnection(str(error)))

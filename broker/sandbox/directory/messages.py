@@ -138,7 +138,7 @@ class Result:
 
 def read_request(octets: bytes) -> Request:
     """The request in `octets`; raises `BerError` where the envelope cannot be read or the operation is not known."""
-    id_, operation, *more = ber.parse(octets).expect(ber.SEQUENCE).elements_up_to(3)
+    id_, operation, *more = ber.parse(octets).expect(ber.SEQUENCE).elements_up_to(3, least=2)
     number = id_.expect(ber.INTEGER).integer()
     if not 0 < number <= _MOST_ID or operation.tag not in set(Operation):
         message = "a message id or an operation that is not known"
@@ -189,7 +189,7 @@ def read_search(element: Element, reader: FilterReader) -> Search:
         condition=reader.read(condition),
         attributes=tuple(
             name.expect(ber.OCTETS).text().lower()
-            for name in attributes.expect(ber.SEQUENCE).elements_up_to(_MOST_ATTRIBUTES)
+            for name in attributes.expect(ber.SEQUENCE).elements_up_to(_MOST_ATTRIBUTES, least=0)
         ),
     )
 

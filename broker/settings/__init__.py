@@ -8,133 +8,33 @@ holds it. Relative paths are taken from the folder of `broker.yaml`. All problem
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from broker.authenticate import PROVIDERS
-from broker.challenge.settings import MfaSettings
-from broker.entitle.duration import Duration
 from broker.entitle.source import Source, read_yaml
 from broker.errors import ConfigurationError, Problem
-from broker.issue.assume_role import AwsSettings
+from broker.settings.sections import OwnerGroup, Section, Settings
 from broker.storage import StorageSettings
+
+__all__ = [
+    "Loaded",
+    "OwnerGroup",
+    "Settings",
+    "endpoint_overrides",
+    "examples",
+    "find_file",
+    "load",
+    "metrics_folder",
+    "read_mapping_files",
+]
 
 M = TypeVar("M", bound=BaseModel)
 
 PREFIX = "BROKER_"
 PLACES = (Path("broker.yaml"), Path("/etc/broker/broker.yaml"))
-
-
-class Section(BaseModel):
-    """A part of `broker.yaml`: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerSettings(Section):
-    """How the broker is reached."""
-
-    url: str = Field(
-        description="The address in people's browsers, `https://broker.corp.example`; no other host is served."
-    )
-    bind: str = Field("127.0.0.1:8400", description="Where the server listens, `host:port`.")
-    workers: int = Field(2, ge=1, le=64, description="Processes.")
-    threads: int = Field(4, ge=1, le=64, description="Threads in each process.")
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (),
-        description="Networks of the proxies in front; only they are believed about the client.",
-    )
-    tls_version_header: str = Field(
-        "", description="Header in which a trusted proxy tells the TLS version of the client, such as `X-TLS-Version`."
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _origin(cls, url: str) -> str:
-        parts = urlsplit(url)
-        local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if parts.scheme != "https" and not (parts.scheme == "http" and local):
-            message = "must begin with https:// (http:// is for localhost only)"
-            raise ValueError(message)
-        if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
-            message = "must be a plain origin such as https://broker.corp.example"
-            raise ValueError(message)
-        return url.rstrip("/")
-
-
-class SessionSettings(Section):
-    """How long a browser stays signed in."""
-
-    absolute: Duration = Field(timedelta(hours=12), description="From the password on, whatever happens.")
-    idle: Duration = Field(timedelta(hours=1), description="Since the last request.")
-
-
-class DirectorySettings(Section):
-    """What happens while no controller of a directory can be asked."""
-
-    outage_grace: Duration = Field(timedelta(minutes=5), description="For so long groups read before still count.")
-    outage_grace_of_role: Mapping[str, Duration] = Field(
-        {}, description="The same for one role of the mapping document, `admin: 0s`."
-    )
-
-
-class OwnerGroup(Section):
-    """A directory group whose members own the broker."""
-
-    provider: str = Field(description="The provider's name in this file.")
-    id: str = Field("", description="The group's immutable id (AD: its SID). Better than the dn.")
-    dn: str = Field("", description="Its distinguished name, where there is no id.")
-
-    @field_validator("dn")
-    @classmethod
-    def _one_of_both(cls, dn: str, info: Any) -> str:  # noqa: ANN401 (pydantic's own type is not exported whole)
-        if bool(dn) == bool(info.data.get("id")):
-            message = "give the id or the dn"
-            raise ValueError(message)
-        return dn
-
-
-class AuditSettings(Section):
-    """The audit trail's copy outside the database."""
-
-    stdout: Literal["required", "best-effort", "off"] = Field(
-        "required", description="Whether each event's signed JSON line must reach stdout before anything is issued."
-    )
-
-
-class KeySettings(Section):
-    """Where the broker's own keys are."""
-
-    file: Path = Field(description="Made by `broker keys generate`; owner-only. A systemd credential's path works too.")
-
-
-class MappingSettings(Section):
-    """Where the role-mapping document is."""
-
-    files: tuple[Path, ...] = Field(min_length=1, description="Files, or folders of *.yaml; together one document.")
-
-
-class Settings(Section):
-    """The whole of `broker.yaml`."""
-
-    server: ServerSettings
-    keys: KeySettings
-    mappings: MappingSettings
-    providers: Mapping[str, SerializeAsAny[BaseModel]] = Field(
-        min_length=1, description="Identity providers by name; `type` says which kind."
-    )
-    aws: AwsSettings
-    storage: StorageSettings
-    mfa: MfaSettings = MfaSettings()
-    sessions: SessionSettings = SessionSettings()
-    directory: DirectorySettings = DirectorySettings()
-    owners: tuple[OwnerGroup, ...] = Field((), description="Groups whose members own the broker; none by default.")
-    audit: AuditSettings = AuditSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +73,34 @@ def load(file: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     if settings is None or problems:
         raise ConfigurationError(problems)
     return Loaded(settings=_anchored(settings, file.parent.resolve()), file=file, sources=sources)
+
+
+def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
+    """Name -> text of every file of the mapping document; a folder stands for its `*.yaml`, by name."""
+    texts: dict[str, str] = {}
+    for file in (path for named in files for path in (sorted(named.glob("*.yaml")) if named.is_dir() else [named])):
+        try:
+            texts[str(file)] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = Problem(where=str(file), what=f"cannot be read ({error})", remedy="see mappings.files")
+            raise ConfigurationError([problem]) from error
+    return texts
+
+
+def examples() -> Path:
+    """The folder of the annotated example files: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parents[1] / "config"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "config"
+
+
+def endpoint_overrides(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that would lead boto3 to another endpoint than AWS's own."""
+    return sorted(name for name in environ if name.startswith("AWS_ENDPOINT_URL"))
+
+
+def metrics_folder(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the processes of one server put their counters together; empty: there is one process."""
+    return environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 
 
 def _paths(data: object, source: Source, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:

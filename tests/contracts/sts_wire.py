@@ -103,6 +103,8 @@ def signed(  # noqa: PLR0913 (each is one thing that can be wrong)
     for part in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{Raw.digest(canonical.encode())}"):
         key = hmac.digest(key, part.encode(), "sha256")
     value = key.hex() if signature is None else signature
-    authorization = f"AWS4-HMAC-SHA256 Credential={caller.key}/{scope}, SignedHeaders={';'.join(names)}, Signature={value}"
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={caller.key}/{scope}, SignedHeaders={';'.join(names)}, Signature={value}"
+    )
     all_headers["authorization"] = authorization
     return Raw(method=method, target=f"/?{line}" if line else "/", headers=tuple(all_headers.items()), body=body)

@@ -1,0 +1,261 @@
+"""The composition root: settings -> parts -> Flask. The only file that knows every implementation."""
+
+import logging
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from broker.authenticate import PROVIDERS
+from broker.authenticate.identity import Group
+from broker.authenticate.provider import PasswordProvider
+from broker.challenge import build_factors
+from broker.challenge.clock_check import ClockCheck
+from broker.challenge.enrol import Enrolment
+from broker.challenge.recovery import RecoveryCodes
+from broker.challenge.tools import FactorTools
+from broker.clock import Clock, monotonic, utc_now
+from broker.entitle.dn import parse_dn
+from broker.entitle.snapshot import Snapshot
+from broker.errors import BrokerError, ConfigurationError, Problem
+from broker.evaluate.condition import Circumstances
+from broker.flow.mapping import Cache, InForce
+from broker.flow.parts import Freshness, Parts, record
+from broker.issue.assume_role import AssumeRole
+from broker.keys import Keyring, Purpose
+from broker.record.event import Outcome, Tag
+from broker.record.ids import uuid7
+from broker.record.writer import AuditTrail
+from broker.sessions.session import Limits, Sessions
+from broker.settings import OwnerGroup, Settings, endpoint_overrides, metrics_folder, read_mapping_files
+from broker.storage import Storage, open_storage
+from broker.web.client import Proxies
+from broker.web.metrics import Metrics
+from broker.web.wsgi import Site, make_app
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the mapping files."""
+SIGN_EVERY = 60.0
+"""Seconds between two signed heads."""
+TIDY_EVERY = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """Where the broker stands: for real, or in the demo with its own STS."""
+
+    clock: Clock = utc_now
+    sts_endpoint: str = ""
+    """Only `broker demo` and tests give one."""
+    lines: bool = True
+    """Whether events go to standard output too; the operator's program keeps that for its answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Everything that one process of the broker is made of."""
+
+    settings: Settings
+    parts: Parts
+    storage: Storage
+    trail: AuditTrail
+    metrics: Metrics
+    mapping: InForce
+    keyring: Keyring
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        """Sign the end of the audit chain, and let go of every connection."""
+        self.stopping.set()
+        self.trail.close(self.parts.clock())
+        self.storage.close()
+
+
+REAL = Stand()
+
+
+def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
+    """Put the parts together. Raises `ConfigurationError`, `IssueRefused` (root credentials), `Unavailable`."""
+    clock = stand.clock
+    keyring = Keyring.load(settings.keys.file)
+    storage = open_storage(settings.storage, clock=clock)
+    storage.upgrade()
+    metrics = Metrics(multiprocess_folder=metrics_folder())
+    trail = _trail(settings, storage, keyring, stand)
+    providers = _providers(settings, storage, clock)
+    issuer = AssumeRole(settings.aws, clock=clock, endpoint_url=stand.sts_endpoint or None)
+    tools = _tools(settings, storage, keyring, {**_clocks(providers), "AWS STS": issuer.clock_offset})
+    mapping = _mapping(settings, storage, keyring, clock, providers)
+    parts = Parts(
+        clock=clock,
+        new_id=lambda: uuid7(clock(), secrets.token_bytes),
+        providers=providers,
+        people=storage.people,
+        sessions=_sessions(settings, storage),
+        factors=build_factors(tools),
+        enrolment=Enrolment(tools),
+        recovery=RecoveryCodes(tools),
+        mapping=mapping,
+        issuer=issuer,
+        trail=metrics.counted(trail),
+        freshness=Freshness(
+            outage_grace=settings.directory.outage_grace,
+            outage_grace_of_role=settings.directory.outage_grace_of_role,
+        ),
+    )
+    broker = Broker(
+        settings=settings, parts=parts, storage=storage, trail=trail, metrics=metrics, mapping=mapping, keyring=keyring
+    )
+    mapping.noted = lambda snapshot, why: _note_mapping(parts, snapshot, why)
+    return broker
+
+
+def make_wsgi(broker: Broker) -> Flask:
+    """The web application of this process, with its background work started."""
+    settings, parts = broker.settings, broker.parts
+    site = Site(
+        url=settings.server.url,
+        proxies=Proxies(networks=settings.server.trusted_proxies, tls_header=settings.server.tls_version_header),
+        monitors=settings.server.monitors,
+        csrf_secret=broker.keyring.secret_text(Purpose.CSRF),
+        checks=_checks(broker),
+        is_owner=lambda groups: is_owner(settings.owners, groups),
+    )
+    app = make_app(parts, site, broker.metrics)
+    record(parts, Tag.BROKER_STARTED, Outcome.DONE, Circumstances(now=parts.clock()), None, {"actor": "broker"})
+    _in_background(broker, broker.mapping.refresh, every=LOOK_EVERY)
+    _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
+    _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
+    return app
+
+
+def refuse_demo(settings: Settings) -> None:
+    """Raise `ConfigurationError` for the demo's state or keys, and for anything that would lead STS elsewhere."""
+    problems = [
+        Problem(where=name, what="leads AWS calls to another endpoint", remedy="unset it; the broker asks AWS itself")
+        for name in endpoint_overrides()
+    ]
+    if Keyring.load(settings.keys.file).is_demo:  # check: serve-refuses-demo-keys
+        made = "holds keys that `broker demo` made"
+        problems.append(Problem(where=str(settings.keys.file), what=made, remedy="broker keys generate"))
+    storage = open_storage(settings.storage)
+    try:
+        if storage.stamp_read():  # check: serve-refuses-demo-state
+            made = "is a database that `broker demo` made"
+            problems.append(Problem(where="storage.url", what=made, remedy="name another database"))
+    finally:
+        storage.close()
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def is_owner(owners: tuple[OwnerGroup, ...], groups: frozenset[Group]) -> bool:
+    """Whether one of `groups` is declared to own the broker: by id, or by DN where there is no id."""
+    return any(
+        owner.provider == group.provider
+        and (owner.id == group.id if owner.id else bool(group.dn) and parse_dn(owner.dn) == parse_dn(group.dn))
+        for owner in owners
+        for group in groups
+    )
+
+
+def _trail(settings: Settings, storage: Storage, keyring: Keyring, stand: Stand) -> AuditTrail:
+    return AuditTrail(
+        storage.trail,
+        keyring,
+        clock=stand.clock,
+        randomness=secrets.token_bytes,
+        stream=sys.stdout.buffer if stand.lines and settings.audit.stdout != "off" else None,
+        stream_required=settings.audit.stdout == "required",
+    )
+
+
+def _providers(settings: Settings, storage: Storage, clock: Clock) -> dict[str, PasswordProvider]:
+    kinds = dict(PROVIDERS.values())
+    return {
+        name: kinds[type(own)](name, own, attempts=storage.attempts, clock=clock)
+        for name, own in settings.providers.items()
+    }
+
+
+def _clocks(providers: Mapping[str, PasswordProvider]) -> dict[str, Callable[..., object]]:
+    return {f"directory {name}": provider.clock_offset for name, provider in providers.items()}
+
+
+def _tools(
+    settings: Settings, storage: Storage, keyring: Keyring, clocks: Mapping[str, Callable[..., object]]
+) -> FactorTools:
+    return FactorTools(
+        factors=storage.factors,
+        enrolment_codes=storage.enrolment,
+        attempts=storage.attempts,
+        keyring=keyring,
+        clock_check=ClockCheck(clocks, monotonic=monotonic),
+        settings=settings.mfa,
+    )
+
+
+def _sessions(settings: Settings, storage: Storage) -> Sessions:
+    limits = Limits(absolute=settings.sessions.absolute, idle=settings.sessions.idle)
+    return Sessions(storage.sessions, limits=limits, new_token=lambda: secrets.token_urlsafe(32))
+
+
+def _mapping(
+    settings: Settings, storage: Storage, keyring: Keyring, clock: Clock, providers: Mapping[str, PasswordProvider]
+) -> InForce:
+    cache = Cache(store=storage.snapshots, macs=lambda data: keyring.macs(Purpose.SNAPSHOT, data))
+    return InForce(
+        lambda: read_mapping_files(settings.mappings.files),
+        cache=cache,
+        providers=dict.fromkeys(providers, True),
+        clock=clock,
+    )
+
+
+def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:
+    tag = Tag.MAPPING_REJECTED if snapshot is None else Tag.MAPPING_APPLIED
+    outcome = Outcome.FAILED if snapshot is None else Outcome.DONE
+    note = {"actor": "broker", "reason": why, "mapping_revision": snapshot.revision if snapshot else ""}
+    record(parts, tag, outcome, Circumstances(now=parts.clock()), None, note)
+
+
+def _checks(broker: Broker) -> dict[str, Callable[[], object]]:
+    directories = {f"directory:{name}": provider.clock_offset for name, provider in broker.parts.providers.items()}
+    return {"storage": broker.storage.check, **directories}
+
+
+def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -> None:
+    """Do `job` again and again in a thread of its own until the broker stops; a failure is logged, and tried again."""
+
+    def run() -> None:
+        while not broker.stopping.wait(every):
+            try:
+                job()
+            except BrokerError as error:
+                log.warning("%s: %s", error.code, error.message)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+class LocalServer:
+    """The application on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
+
+    def __init__(self, broker: Broker, *, host: str, port: int) -> None:
+        self._server = make_server(host, port, make_wsgi(broker), threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,114 @@
+"""`broker demo`: everything on this machine, nothing to set up. The only part of the broker that knows the sandbox."""
+
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from broker.cli.demo.check import walk
+from broker.cli.demo.client import credentials, environment, find, signed_in
+from broker.cli.demo.world import REGION, Demo, enrolment_code, new_folder, running
+from broker.clock import utc_now
+from broker.sandbox.sts.client import caller_identity
+
+DENIED = 5
+ENROLLED = ("ada", "grace", "olga", "mallory")
+NEWCOMER = "alan"
+STATE = click.option("--state", type=click.Path(path_type=Path), required=True, help="The demo's state folder.")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--check", is_flag=True, help="Walk the whole journey over HTTP, print each step, exit 0 or 1.")
+@click.option("--state", type=click.Path(path_type=Path), help="Keep the state in this folder; else a temporary one.")
+@click.option("--host", default="localhost", show_default=True, help="This machine only; anything else is refused.")
+@click.option("--port", default=0, help="Where to listen; 8400 or any free one by default.")
+@click.pass_context
+def demo(context: click.Context, *, check: bool, state: Path | None, host: str, port: int) -> None:
+    """Start a directory, an STS and a broker on this machine, and say how to try them. Not for production."""
+    if context.invoked_subcommand:
+        return
+    folder = state or new_folder()
+    if check:
+        with running(folder, host=host, port=port, enrolled=()) as world:
+            passed = walk(world)
+        context.exit(0 if passed else 1)
+    with running(folder, host=host, port=port, enrolled=ENROLLED) as world:
+        _welcome(world)
+        _wait()
+
+
+@demo.command()
+@click.argument("account")
+@STATE
+def code(account: str, state: Path) -> None:
+    """The code that ACCOUNT's authenticator app shows now."""
+    app = find(state).authenticator
+    if account not in app.keys():  # noqa: SIM118 (a method of ours)
+        message = f"{account} has no app set up here; those who have: {', '.join(app.keys())}"
+        raise click.UsageError(message)
+    click.echo(app.code(account, utc_now()))
+
+
+@demo.command()
+@click.argument("account")
+@click.argument("role")
+@STATE
+@click.pass_context
+def keys(context: click.Context, account: str, role: str, state: Path) -> None:
+    """Sign in as ACCOUNT, ask for ROLE, print the variables for `eval`. Exit code 5 when denied."""
+    visit = find(state)
+    answer = credentials(signed_in(visit, account), role)
+    found = answer.json()
+    if "credentials" not in found:
+        click.echo(f"{found['title']} {found.get('detail', '')}", err=True)
+        context.exit(DENIED)
+    for name, value in environment(found).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@demo.command()
+@click.argument("account")
+@click.argument("role")
+@STATE
+def whoami(account: str, role: str, state: Path) -> None:
+    """Sign in as ACCOUNT, ask for ROLE, and ask STS who those credentials are: the proof without the AWS CLI."""
+    visit = find(state)
+    found = credentials(signed_in(visit, account), role).json()
+    click.echo(caller_identity(visit.sts, visit.region, found["credentials"]))
+
+
+def _welcome(world: Demo) -> None:
+    program = shlex.quote(sys.argv[0])
+    state = f"--state {shlex.quote(str(world.folder))}"
+    password = next(person.password for person in world.seed.people if person.account == "ada")
+    click.echo(f"""
+AWS federation broker: the demo. Not for production: every key and password here is for show.
+
+  Open      {world.url}
+  Sign in   ada / {password}
+  Code      {program} demo code ada {state}
+
+  With the AWS CLI:
+    eval "$({program} demo keys ada payments-dev/power-user {state})" && aws sts get-caller-identity \
+--endpoint-url {world.sts.url} --region {REGION}
+  Without it:
+    {program} demo whoami ada payments-dev/power-user {state}
+  Denied:
+    {program} demo keys mallory payments-dev/power-user {state}
+
+  {NEWCOMER} has not set up an app yet; the one-time enrolment code: {enrolment_code(world, NEWCOMER)}
+  (password {NEWCOMER}-demo-password). State: {world.folder}. Stop with Ctrl-C.
+""")
+
+
+def _wait() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        stop.wait()
+    except KeyboardInterrupt:
+        click.echo("stopped")

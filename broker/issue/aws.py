@@ -1,0 +1,70 @@
+"""The `aws:` section of `broker.yaml`: how the broker itself reaches AWS."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from broker.entitle.duration import Duration
+
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}$")]
+_PREFIX = re.compile(r"[A-Za-z][\w.:/=+@-]{0,63}", re.ASCII)
+
+
+class AwsSettings(BaseModel):
+    """Where the broker asks for credentials, and with which credentials of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    regions: tuple[Region, ...] = Field(
+        min_length=1,
+        max_length=8,
+        description="Regions whose STS is asked, in this order; two or more survive an outage.",
+    )
+    profile: str = Field(
+        "", description="A profile of the AWS configuration files; empty: what the AWS SDK finds by itself."
+    )
+    access_key_file: Path | None = Field(
+        None, description="A file in the form of ~/.aws/credentials whose [default] is used, and nothing else."
+    )
+    chained: Literal["auto"] | bool = Field(
+        "auto", description="Whether the broker's own credentials are a role's: then AWS caps sessions at one hour."
+    )
+    tag_prefix: str = Field("broker:", description="What the keys of all session tags begin with.")
+    connect_timeout: Duration = Field(timedelta(seconds=2), description="For one attempt.")
+    read_timeout: Duration = Field(timedelta(seconds=5), description="For one attempt.")
+    budget: Duration = Field(timedelta(seconds=10), description="For all attempts in all regions together.")
+    connections: int = Field(32, ge=1, le=256, description="Connections kept open to one region, at most.")
+
+    @field_validator("regions")
+    @classmethod
+    def _each_once(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(regions)) != len(regions):
+            message = "a region stands here twice"
+            raise ValueError(message)
+        return regions
+
+    @field_validator("tag_prefix")
+    @classmethod
+    def _not_reserved(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix) or prefix.lower().startswith("aws"):
+            message = "begins with a letter and not with aws, and is made of letters, digits and _.:/=+@- (at most 64)"
+            raise ValueError(message)
+        return prefix
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.profile and self.access_key_file:
+            message = "give profile or access_key_file, not both"
+            raise ValueError(message)
+        if not timedelta() < self.connect_timeout + self.read_timeout <= self.budget:
+            message = (
+                "budget leaves no time for one attempt; make it longer than connect_timeout and read_timeout together"
+            )
+            raise ValueError(message)
+        if timedelta() in (self.connect_timeout, self.read_timeout):
+            message = "a time-out of nothing lets nothing through"
+            raise ValueError(message)
+        return self

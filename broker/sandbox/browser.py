@@ -1,0 +1,94 @@
+"""A browser of sorts: keeps the cookie, follows redirects on its own origin, fills in forms. For the demo and tests."""
+
+import http.client
+import json
+import re
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+MAX_REDIRECTS = 10
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What came back, after redirects."""
+
+    url: str
+    status: int
+    text: str
+
+    @property
+    def path(self) -> str:
+        """The path of the last address."""
+        return urlsplit(self.url).path
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+
+class Browser:
+    """One browser with one cookie jar, on one origin."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.cookies: dict[str, str] = {}
+        self.page = Page(url=origin, status=0, text="")
+
+    def get(self, path: str) -> Page:
+        """Load a page."""
+        return self._go("GET", urljoin(self._origin, path), b"", {})
+
+    def submit(self, path: str, **fields: str) -> Page:
+        """Send a form with the CSRF token of the page that is open."""
+        token = TOKEN.search(self.page.text)
+        body = urlencode({"csrf_token": token[1] if token else "", **fields}).encode()
+        return self._go(
+            "POST", urljoin(self._origin, path), body, {"Content-Type": "application/x-www-form-urlencoded"}
+        )
+
+    def post_json(self, path: str, body: dict[str, Any], *, csrf_token: str) -> Page:
+        """Call the API as a script of our own page would."""
+        headers = {"Content-Type": JSON, "X-CSRFToken": csrf_token}
+        return self._go("POST", urljoin(self._origin, path), json.dumps(body).encode(), headers)
+
+    def _go(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Page:
+        for _ in range(MAX_REDIRECTS):
+            status, location, text = self._once(method, url, body, headers)
+            if not location:
+                self.page = Page(url=url, status=status, text=text)
+                return self.page
+            method, url, body, headers = "GET", urljoin(url, location), b"", {}
+        message = "too many redirects"
+        raise RuntimeError(message)
+
+    def _once(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
+        parts = urlsplit(url)
+        if f"{parts.scheme}://{parts.netloc}" != self._origin:
+            message = f"{url} leads away from {self._origin}"
+            raise RuntimeError(message)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
+        if method == "POST":
+            sent |= {"Origin": self._origin, "Sec-Fetch-Site": "same-origin", "Referer": self.page.url}
+        try:
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, path or "/", body, headers | sent)
+            answer = connection.getresponse()
+            self._keep(answer.headers.get_all("Set-Cookie") or [])
+            return answer.status, answer.getheader("Location") or "", answer.read().decode()
+        finally:
+            connection.close()
+
+    def _keep(self, lines: list[str]) -> None:
+        for line in lines:
+            for name, morsel in SimpleCookie(line).items():
+                if morsel["max-age"] == "0" or not morsel.value:
+                    self.cookies.pop(name, None)
+                else:
+                    self.cookies[name] = morsel.value
