@@ -1,4 +1,6 @@
-"""A federated identity broker for AWS. One request, one corridor; the folders say it in order:
+"""A federated identity broker for AWS.
+
+One request, one corridor; the folders say it in order:
 
 authenticate  WHO IS IT?      a directory, an IdP or a workload credential     -> Identity
 challenge     PROVE IT        a second factor                                  -> Proof

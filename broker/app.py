@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from flask import Flask
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from broker.authenticate import PROVIDERS
 from broker.authenticate.identity import Group
 from broker.authenticate.provider import PasswordProvider
 from broker.challenge import build_factors
-from broker.challenge.clock_check import ClockCheck
+from broker.challenge.clock_check import ClockCheck, ClockSource
 from broker.challenge.enrol import Enrolment
 from broker.challenge.recovery import RecoveryCodes
 from broker.challenge.tools import FactorTools
 from broker.clock import Clock, monotonic, utc_now
 from broker.entitle.dn import parse_dn
 from broker.entitle.snapshot import Snapshot
-from broker.errors import BrokerError, ConfigurationError, Problem
+from broker.errors import BrokerError, ConfigurationError, Problem, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.flow.mapping import Cache, InForce
 from broker.flow.parts import Freshness, Parts, record
@@ -136,8 +136,26 @@ def make_wsgi(broker: Broker) -> Flask:
     return app
 
 
-def refuse_demo(settings: Settings) -> None:
-    """Raise `ConfigurationError` for the demo's state or keys, and for anything that would lead STS elsewhere."""
+def preflight(settings: Settings) -> None:
+    """What must be right before a server starts. A neighbour that is away is no reason not to start.
+
+    Raises `ConfigurationError` for settings and files that cannot be used, for the demo's state or keys, and for
+    whatever would lead STS elsewhere; `IssueRefused` for root credentials.
+    """
+    _refuse_demo(settings)
+    broker = open_broker(settings, Stand(lines=False))
+    try:
+        problems = [problem for provider in broker.parts.providers.values() for problem in provider.problems()]
+        if problems:
+            raise ConfigurationError(problems)
+        log.info("the broker is %s in AWS", broker.parts.issuer.check())
+    except Unavailable as error:
+        log.warning("%s: %s", error.code, error.message)
+    finally:
+        broker.close()
+
+
+def _refuse_demo(settings: Settings) -> None:
     problems = [
         Problem(where=name, what="leads AWS calls to another endpoint", remedy="unset it; the broker asks AWS itself")
         for name in endpoint_overrides()
@@ -185,13 +203,11 @@ def _providers(settings: Settings, storage: Storage, clock: Clock) -> dict[str, 
     }
 
 
-def _clocks(providers: Mapping[str, PasswordProvider]) -> dict[str, Callable[..., object]]:
+def _clocks(providers: Mapping[str, PasswordProvider]) -> dict[str, ClockSource]:
     return {f"directory {name}": provider.clock_offset for name, provider in providers.items()}
 
 
-def _tools(
-    settings: Settings, storage: Storage, keyring: Keyring, clocks: Mapping[str, Callable[..., object]]
-) -> FactorTools:
+def _tools(settings: Settings, storage: Storage, keyring: Keyring, clocks: Mapping[str, ClockSource]) -> FactorTools:
     return FactorTools(
         factors=storage.factors,
         enrolment_codes=storage.enrolment,
@@ -244,11 +260,18 @@ def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -
     threading.Thread(target=run, daemon=True).start()
 
 
+class Quiet(WSGIRequestHandler):
+    """Writes no access log: the audit trail and the metrics say what happened."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
 class LocalServer:
     """The application on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
 
     def __init__(self, broker: Broker, *, host: str, port: int) -> None:
-        self._server = make_server(host, port, make_wsgi(broker), threaded=True)
+        self._server = make_server(host, port, make_wsgi(broker), threaded=True, request_handler=Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:

@@ -5,10 +5,13 @@ Does not own: second factors (`challenge/`), people and sessions (`sessions/`), 
 `PROVIDERS` below is the registration: a provider's `type` in `broker.yaml` -> its settings and its class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+from pydantic import BaseModel
 
 from broker.authenticate.ldap import LdapProvider, LdapSettings
+from broker.authenticate.provider import PasswordProvider
 
-PROVIDERS: Mapping[str, tuple[type[LdapSettings], type[LdapProvider]]] = {
+PROVIDERS: Mapping[str, tuple[type[BaseModel], Callable[..., PasswordProvider]]] = {
     "ldap": (LdapSettings, LdapProvider),
 }

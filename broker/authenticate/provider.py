@@ -5,11 +5,12 @@ A provider answers with an `Identity` or raises `SignInRefused` (the provider wa
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from broker.authenticate.identity import Identity
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Problem
 
 
 class Reason(StrEnum):
@@ -84,6 +85,15 @@ class PasswordProvider(Protocol):
 
         `authenticated_at` is the instant of the look-up. Raises as `current` does.
         """
+
+    def forgive(self, subject: str) -> None:
+        """Forget the wrong passwords that were counted for this account: an operator's reset."""
+
+    def clock_offset(self) -> timedelta | None:
+        """How far the provider's clock is ahead of ours; None where it does not say. Raises `errors.Unavailable`."""
+
+    def problems(self) -> list[Problem]:
+        """What a start should refuse: a server that was reached and contradicts the settings. Away is no problem."""
 
     def check(self, username: str = "") -> list[Step]:
         """What a sign-in would see, step by step, without the password; without a name: reachability only."""

@@ -53,7 +53,7 @@ def audit() -> None:
 @narrowed
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.pass_context
-def search(context: click.Context, limit: int, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
+def search(context: click.Context, /, limit: int, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
     """The newest events first, a line each: when, what, outcome, who, what about, why."""
     with opened(context) as broker:
         for link in broker.storage.trail.search(query(given), limit=limit):
@@ -66,7 +66,7 @@ def search(context: click.Context, limit: int, **given: Any) -> None:  # noqa: A
 @narrowed
 @click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
 @click.pass_context
-def export(context: click.Context, kind: str, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
+def export(context: click.Context, /, kind: str, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
     """Every matching event, whole: JSON lines, or CSV for a spreadsheet."""
     with opened(context) as broker:
         lines = export_csv if kind == "csv" else export_lines

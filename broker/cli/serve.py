@@ -3,7 +3,7 @@
 import click
 from gunicorn.app.base import BaseApplication
 
-from broker.app import make_wsgi, open_broker, refuse_demo
+from broker.app import make_wsgi, open_broker, preflight
 from broker.settings import Loaded, find_file, load
 
 
@@ -45,5 +45,5 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 def serve(context: click.Context) -> None:
     """Serve. Refuses the demo's state and keys, endpoint overrides, and root credentials."""
     loaded = load(context.obj or find_file())
-    refuse_demo(loaded.settings)
+    preflight(loaded.settings)
     Server(loaded).run()

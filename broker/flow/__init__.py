@@ -149,11 +149,12 @@ def enrol(
     """
     proof = proof_of(session)
     try:
-        shown = parts.enrolment.complete(proof, sealed, answer, parts.clock(), enrolment_code=enrolment_code)
+        enrolled = parts.enrolment.complete(proof, sealed, answer, parts.clock(), enrolment_code=enrolment_code)
     except (FactorRefused, TooManyAttempts, Unavailable) as no:
         _factor_event(parts, Tag.FACTOR_ENROLMENT_REFUSED, circumstances, proof, Method.TOTP, no)
         raise
-    note = {"method": shown.method.value, "factor": shown.factor}
+    shown = enrolled.shown
+    note = {"method": shown.method.value, "factor": shown.factor, "enrolment_code": enrolled.enrolment_code}
     record(parts, Tag.FACTOR_ENROLLED, Outcome.DONE, circumstances, proof, note)
     codes = parts.recovery.renew(proof.with_shown(shown), parts.clock())
     record(parts, Tag.RECOVERY_CODES_CREATED, Outcome.DONE, circumstances, proof)

@@ -77,7 +77,7 @@ def record(
         address=str(circumstances.address or ""),
         request_id=circumstances.request_id,
         details={key: value for key, value in note.items() if key not in FIELDS},
-        **fields,  # type: ignore[arg-type]  # every other field of Event is text
+        **fields,
     )
     parts.trail.record(event)
 

@@ -9,6 +9,8 @@ that follows it begins by naming the true end, so that the loss can be proved.
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import BinaryIO, Final
 
@@ -41,10 +43,12 @@ class AuditTrail:
         randomness: Randomness,
         stream: BinaryIO | None,
         stream_required: bool = True,
+        patience: float = 10.0,
     ) -> None:
         """Write to `store` and `stream` (standard output's binary buffer; None: to the store alone).
 
-        `randomness` must not repeat itself in a forked child (`secrets.token_bytes` does not).
+        `randomness` must not repeat itself in a forked child (`secrets.token_bytes` does not). `patience` is how many
+        seconds an event waits for those before it.
         """
         self._store = store
         self._signer = signer
@@ -52,6 +56,7 @@ class AuditTrail:
         self._randomness = randomness
         self._stream = stream
         self._stream_required = stream_required
+        self._patience = patience
         self._given_up = ""
         self.failures = 0
         self.stream_failures = 0
@@ -74,7 +79,7 @@ class AuditTrail:
         recorded = False
         try:
             event = tidy(event)
-            with self._lock:
+            with self._turn():
                 if self._closed:  # check: trail-closed
                     raise Unavailable(NAME, "It is closed: the broker is stopping.")
                 self._settle()
@@ -83,15 +88,14 @@ class AuditTrail:
             recorded = True
         finally:
             if not recorded:
-                with self._lock:
-                    self.failures += 1
+                self._count_failure()
 
     def tick(self, now: datetime) -> None:
         """Sign the chain's end, once a minute; also finds out whether the store still ends where this process ended.
 
         If it does not, a new chain begins, naming the true end. Raises `errors.Unavailable`.
         """
-        with self._lock:
+        with self._turn():
             if self._closed:
                 return
             self._settle()
@@ -106,7 +110,7 @@ class AuditTrail:
 
         Raises `errors.Unavailable`, and may be tried again then.
         """
-        with self._lock:
+        with self._turn():
             self._closed = True
             self._settle()
             if self._number:
@@ -137,6 +141,7 @@ class AuditTrail:
     def _start_over(self) -> None:
         """A chain of our own. Runs in a forked child before any of its code: its lock may be held by a lost thread."""
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self._closed = False
         self._given_up = ""
         self._new_chain()
@@ -146,6 +151,20 @@ class AuditTrail:
         self._number = 0
         self._hash = chain.FIRST
         self._doubt: Link | None = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer at a time; who waits too long is refused, so that a slow database cannot pile up requests."""
+        if not self._lock.acquire(timeout=self._patience):  # check: trail-patience
+            raise Unavailable(NAME, "Too many events wait to be written.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _count_failure(self) -> None:
+        with self._counting:
+            self.failures += 1
 
     def _settle(self) -> None:
         """Where the outcome of the last append is unknown, read it back."""
@@ -166,7 +185,7 @@ class AuditTrail:
         """Leave a chain that somebody else has touched; the next one names its end as it was."""
         if self._number:
             self._given_up = f"{self._writer}:{self._number}:{self._hash.hex()}"
-        self.failures += 1
+        self._count_failure()
         self._new_chain()
 
     def _begin(self) -> None:

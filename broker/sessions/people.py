@@ -43,6 +43,9 @@ class PeopleStore(Protocol):
     def add_person(self, person: Person, *, provider: str, subject: str) -> bool:
         """Keep a new person and their first subject; False when the subject or the session name is taken already."""
 
+    def subjects(self, person: PersonId) -> list[tuple[str, str]]:
+        """The (provider, subject) pairs that point to this person."""
+
     def seen(self, person: PersonId, display_name: str, now: datetime) -> None:
         """Note that they signed in, and what they are called now."""
 

@@ -149,7 +149,7 @@ def _secret_names(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _all_secret_names() -> frozenset[str]:
-    kinds = [Settings, *(settings for settings, _ in PROVIDERS.values())]
+    kinds: list[type[BaseModel]] = [Settings, *(settings for settings, _ in PROVIDERS.values())]
     return frozenset(name for kind in kinds for name in _secret_names(kind))
 
 

@@ -1,5 +1,6 @@
 """The schema's versions: Alembic migrations, packaged in `migrations/` and run by the broker itself."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -22,6 +23,7 @@ def _config() -> Config:
     return config
 
 
+@cache
 def newest_revision() -> str:
     """The version that this broker needs."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""

@@ -32,6 +32,12 @@ class SqlPeople:
         theirs = (subjects.c.provider == provider) & (subjects.c.subject == subject)
         return self._one(people.c.id == select(subjects.c.person).where(theirs).scalar_subquery())
 
+    def subjects(self, person: PersonId) -> list[tuple[str, str]]:
+        """See the protocol."""
+        theirs = select(subjects.c.provider, subjects.c.subject).where(subjects.c.person == person)
+        with self._database.read(NEIGHBOUR) as connection:
+            return [(row.provider, row.subject) for row in connection.execute(theirs)]
+
     def by_id(self, person: PersonId) -> Person | None:
         """See the protocol."""
         return self._one(people.c.id == person)

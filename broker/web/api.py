@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from flask import Response, current_app, jsonify
 from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models import Info
+from flask_openapi.models.info import Info
 from flask_wtf.csrf import generate_csrf
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -121,7 +121,7 @@ TOLD = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 CONTENT = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-PROBLEMS: dict[str, Any] = {str(int(s)): {"description": s.phrase, "content": CONTENT} for s in TOLD}
+PROBLEMS: dict[str | int | HTTPStatus, Any] = {str(int(s)): {"description": s.phrase, "content": CONTENT} for s in TOLD}
 
 
 def make(parts: Parts, now: Callable[[], Circumstances], owners: Callable[[frozenset[Group]], bool]) -> APIBlueprint:

@@ -48,7 +48,7 @@ PEOPLE = {
     "outsider": Person(unit="Elsewhere"),
     # each for the one test that changes them
     **dict.fromkeys(("changer", "dismissed", "leaver", "mover", "hasty", "renamed"), Person()),
-    **dict.fromkeys(("locked", "victim", "victim-of-loss", "typist", "besieged", "fine-grained"), Person()),
+    **dict.fromkeys(("locked", "victim", "victim-of-loss", "typist", "besieged", "fine-grained", "locked-on-the-wire", "swapped"), Person()),
     "disabled": Person(state=State.DISABLED),
     "expired": Person(state=State.EXPIRED),
     "newcomer": Person(state=State.MUST_CHANGE),
@@ -113,7 +113,7 @@ def samba_cast() -> dict[str, object]:
     people = {
         name: {
             "password": PASSWORD,
-            "unit": person.unit,
+            "unit": f"OU={person.unit}",
             "display_name": name.title(),
             "mail": f"{name}@corp.example",
             "principal": f"{person.principal or name}@corp.example.test",
@@ -123,7 +123,7 @@ def samba_cast() -> dict[str, object]:
         for name, person in {**PEOPLE, "reader": Person(unit="Services")}.items()
     }
     groups = {
-        name: {"unit": "Groups", "security": team.security, "members": [*team.people, *team.groups]}
+        name: {"unit": "OU=Groups", "security": team.security, "members": [*team.people, *team.groups]}
         for name, team in GROUPS.items()
     }
-    return {"units": ["Staff", "Elsewhere", "Services", "Groups"], "people": people, "groups": groups}
+    return {"units": ["OU=Staff", "OU=Deep,OU=Staff", "OU=Elsewhere", "OU=Services", "OU=Groups"], "people": people, "groups": groups}

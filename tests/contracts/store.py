@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -338,8 +339,13 @@ class OnceContract:
     def test_of_fifty_at_once_one_burns(self, storage: Storage, place: Place) -> None:
         now = place.clock()
         for round_ in range(3):
-            burns = at_once(lambda _, n=round_: storage.once.burn("state", f"{n}", issued_at=now, until=now + HOUR))
+            state = f"state-{round_}"
+            burns = at_once(partial(self._burn, storage, state, now))
             assert burns.count(True) == 1
+
+    @staticmethod
+    def _burn(storage: Storage, key: str, now: datetime, _: int) -> bool:
+        return storage.once.burn("state", key, issued_at=now, until=now + HOUR)
 
     def test_over_two_processes_each_thing_burns_once(self, storage: Storage, place: Place) -> None:
         assert storage is not None
@@ -487,8 +493,12 @@ class FactorContract:
     def test_of_fifty_at_once_one_burns_the_step(self, storage: Storage) -> None:
         storage.factors.add_factor(a_factor())
         for step in (7, 8):
-            burns = at_once(lambda _, s=step: storage.factors.burn_step("factor-1", s, NOON))
+            burns = at_once(partial(self._burn_step, storage, step))
             assert burns.count(True) == 1
+
+    @staticmethod
+    def _burn_step(storage: Storage, step: int, _: int) -> bool:
+        return storage.factors.burn_step("factor-1", step, NOON)
 
     def test_a_reset_forgets_everything_but_that_it_happened(self, storage: Storage) -> None:
         for name in ("a", "b"):
@@ -693,7 +703,8 @@ class TrailContract:
         for number, value in enumerate(("this", "that", "", "This"), start=1):
             event = an_event(number, **{name: value})
             storage.trail.append(a_link(event, number=number), event)
-        found = storage.trail.search(Query(**{name: "this"}), limit=9)
+        asked: dict[str, Any] = {name: "this"}
+        found = storage.trail.search(Query(**asked), limit=9)
         assert [link.number for link in found] == [1]
 
     def test_a_search_narrows_by_tag_outcome_and_time(self, storage: Storage) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tarfile
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import ldap3
 import pytest
 
 from broker.sandbox.pki import SandboxPki
@@ -83,6 +85,19 @@ class SambaServer:
         log = (self.folder / "out.log").read_text(encoding="utf-8", errors="replace")
         return sum("Auth: [LDAP,simple bind" in line and account in line for line in log.splitlines())
 
+    @contextmanager
+    def administrator(self) -> Iterator[ldap3.Connection]:
+        """A connection that may change anything."""
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.ca_file), valid_names=[f"dc1.{REALM}"])
+        server = ldap3.Server(self.url, tls=tls, get_info=ldap3.NONE)
+        connection = ldap3.Connection(
+            server, ADMINISTRATOR, PASSWORD, auto_bind=True, auto_referrals=False, raise_exceptions=True
+        )
+        try:
+            yield connection
+        finally:
+            connection.unbind()
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -139,7 +154,7 @@ def make_image(folder: Path, cast: Mapping[str, object]) -> SambaImage:
     _run(["/usr/bin/python3", _SEED, configuration, folder / "cast.json"])
     for name, person in cast["people"].items():  # type: ignore[attr-defined]  # JSON has no types
         if person.get("password_set"):
-            _backdate(home, f"CN={name},OU={person['unit']},{ROOT}", person["password_set"])
+            _backdate(home, f"CN={name},{person['unit']},{ROOT}", person["password_set"])
     snapshot = folder / "snapshot.tar"
     with tarfile.open(snapshot, "w") as archive:
         archive.add(home, arcname=".", filter=lambda member: None if member.name.endswith("smb.conf") else member)
@@ -149,11 +164,12 @@ def make_image(folder: Path, cast: Mapping[str, object]) -> SambaImage:
 
 @contextmanager
 def samba_server(image: SambaImage, folder: Path, address: str = FIRST) -> Iterator[SambaServer]:
-    """Restore the snapshot in `folder` and run it at `address`."""
-    with tarfile.open(image.snapshot) as archive:
-        archive.extractall(folder, filter="fully_trusted")
+    """Run the domain at `address`; where `folder` holds none yet, the snapshot is restored into it."""
+    if not (folder / "private").is_dir():
+        with tarfile.open(image.snapshot) as archive:
+            archive.extractall(folder, filter="fully_trusted")
     configuration = configure(folder, image.pki, address)
-    with (folder / "out.log").open("wb") as log:
+    with (folder / "out.log").open("ab") as log:
         process = subprocess.Popen(
             [need("samba", "samba-ad-dc"), "-i", "-M", "single", "-s", configuration, "--debug-stdout"],
             stdin=subprocess.DEVNULL,

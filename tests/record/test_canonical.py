@@ -111,9 +111,10 @@ def test_a_lone_surrogate_cannot_pose_as_a_pair() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_from_outside_is_cut_to_its_bound_and_says_so(name: str) -> None:
     limit = LONG_LIMIT if name in {"reason", "role_arn"} else TEXT_LIMIT
-    exact, over = "é" * limit, "é" * (limit + 1)
-    assert getattr(tidy(replace(an_event(), **{name: exact})), name) == exact
-    cut = getattr(tidy(replace(an_event(), **{name: over})), name)
+    exact: dict[str, Any] = {name: "é" * limit}
+    over: dict[str, Any] = {name: "é" * (limit + 1)}
+    assert getattr(tidy(an_event(**exact)), name) == exact[name]
+    cut = getattr(tidy(an_event(**over)), name)
     assert len(cut) <= limit
     assert cut.endswith("…(+25 characters)")
 

@@ -337,6 +337,17 @@ def test_a_rewrite_with_the_stolen_key_shows_by_the_anchors(chain: int, number: 
     assert (Kind.REWRITTEN, EVENTS) in {(f.kind, f.number) for f in report.findings if f.writer == writer}
 
 
+@pytest.mark.parametrize("number", range(1, EVENTS))
+@pytest.mark.parametrize("chain", [0, 1, 2])
+def test_one_link_replaced_with_the_stolen_key_does_not_fit_the_next(chain: int, number: int) -> None:
+    store, writer = _pristine()[0].copy(), _pristine()[1][chain]
+    _payload_digest_and_hash(store, writer, number)
+    signature = KEYS.sign(Purpose.AUDIT, _get(store, writer, number).hash)
+    _set(store, writer, number, signature=signature.value)
+    found = {(f.kind, f.number) for f in _verified(store).findings if f.writer == writer}
+    assert (Kind.BROKEN, number + 1) in found
+
+
 def test_an_event_after_the_close_is_named_even_when_the_key_signed_it() -> None:
     store, writer = _pristine()[0].copy(), _pristine()[1][0]
     last = store.last(writer)

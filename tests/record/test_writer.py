@@ -98,6 +98,33 @@ def test_eight_threads_leave_one_chain_without_a_gap() -> None:
     assert _clean(store)
 
 
+class Stalled(MemoryTrail):
+    """A database that does not answer until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def append(self, link: Link, event: Event) -> None:
+        self.entered.set()
+        self.go_on.wait(30)
+        super().append(link, event)
+
+
+def test_who_waits_too_long_for_a_slow_database_is_refused() -> None:
+    store = Stalled()
+    trail = AuditTrail(store, KEYS, clock=Watch(), randomness=os.urandom, stream=None, patience=0.01)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(trail.record, an_event())
+        store.entered.wait(30)
+        with pytest.raises(Unavailable):
+            trail.record(an_event())
+        store.go_on.set()
+        first.result()
+    assert trail.failures == 1
+    assert _numbers(store, trail.writer) == [1, 2]
+
+
 def test_the_clocks_of_threads_may_cross_without_harm() -> None:
     store = MemoryTrail()
     trail = a_trail(store)

@@ -37,8 +37,14 @@ def hands() -> Hands:
 def make(tmp_path: Path, hands: Hands) -> Iterator[Make]:
     running = []
 
-    def start(**options: bool) -> SandboxDirectory:
-        directory = SandboxDirectory(read_seed(), pki=SandboxPki(tmp_path / "pki"), clock=hands, **options)
+    def start(*, insecure_allow_clear_bind: bool = False, reveal_unknown_users: bool = False) -> SandboxDirectory:
+        directory = SandboxDirectory(
+            read_seed(),
+            pki=SandboxPki(tmp_path / "pki"),
+            clock=hands,
+            insecure_allow_clear_bind=insecure_allow_clear_bind,
+            reveal_unknown_users=reveal_unknown_users,
+        )
         directory.start()
         running.append(directory)
         return directory

@@ -372,7 +372,7 @@ def _tag_of(octets: bytes) -> int:
 def test_no_request_is_an_exception_and_each_is_answered_once(*, bound: bool) -> None:
     session = _session(bound=bound)
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=200)
     @given(requests)
     def check(octets: bytes) -> None:
         answer = session.handle(octets)

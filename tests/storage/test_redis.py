@@ -266,10 +266,10 @@ def test_an_answer_to_another_question_is_not_believed(storage: Storage, place: 
     storage.sessions.add(a_session("bobs", now), until=now + HOUR)
     assert storage.short_lived is not None
     pool = storage.short_lived._pool  # noqa: SLF001 (to leave a connection half-read)
-    connection = pool.get_connection()
+    connection = pool.get_connection()  # type: ignore[no-untyped-call]
     connection.send_command("BLPOP", "nothing", 0.2)
     connection.send_command("EVAL", "return {ARGV[1], ARGV[2]}", 0, "somebody's key", "somebody's answer")
-    pool.release(connection)
+    pool.release(connection)  # type: ignore[no-untyped-call]
     with pytest.raises(Unavailable):
         storage.sessions.get("alices")
     found = storage.sessions.get("bobs")

@@ -108,6 +108,14 @@ class LdapProvider:
         """
         return self._checker.problems()
 
+    def forgive(self, subject: str) -> None:
+        """See the protocol. What AD itself has counted is AD's."""
+        self._attempts.forgive(self._key(subject))
+
+    def close(self) -> None:
+        """Close all connections that are kept; the provider may go on to be used."""
+        self._controllers.close()
+
     def clock_offset(self) -> timedelta | None:
         """The directory's clock minus ours, to about half a second, asked now; None where it does not tell its time.
 

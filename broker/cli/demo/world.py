@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ PROVIDER = "corp-ad"
 STAMP = "demo"
 SERVICE_ACCOUNT = "svc-broker"
 USUAL_PORT = 8400
+SHORTEST = timedelta(hours=1)
+"""The least that IAM takes as MaxSessionDuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +107,12 @@ def _roles(mapping: str) -> Iterator[DemoRole]:
     snapshot = read_mapping({"mappings.yaml": mapping}, providers=None, now=utc_now())
     for account in snapshot.catalogue.accounts.values():
         for role in snapshot.catalogue.roles.values():
-            longest = max(role.max_session, DemoRole.__dataclass_fields__["max_session"].default)
             yield DemoRole(
                 account=account.id,
                 partition=account.partition,
                 name=role.iam_role,
                 external_id=account.external_id,
-                max_session=longest,
+                max_session=max(role.max_session, SHORTEST),
             )
 
 

@@ -50,7 +50,7 @@ def assume_role(asked: Asked) -> Answer:
     2. nothing is sent that cannot be verified here: MFA codes, identity contexts;
     3. the ARN is a role's, in the caller's partition;
     4. session tags by their rules;
-    5. the source identity by its rules, and unchanged along a chain;
+    5. the source identity unchanged along a chain;
     6. the role exists, and policies allow AssumeRole, with tags TagSession, with a source identity SetSourceIdentity;
     7. session policies by their rules;
     8. packed size;
@@ -127,11 +127,8 @@ def _role_arn(arn: str, caller: Caller) -> str:
 
 
 def _source_identity(given: Parameters, caller: Caller) -> str:
-    # (5) the source identity
+    # (5) the source identity; its form, which leaves no room for `aws:`, is the model's
     sent: str = given.get("SourceIdentity", "")
-    if sent.lower().startswith("aws:"):  # check: sts-source-identity-prefix
-        message = "SourceIdentity must not begin with 'aws:'."
-        raise validation(message)
     if sent and caller.source_identity and sent != caller.source_identity:  # check: sts-source-identity-changed
         message = f"User: {caller.arn} already has a source identity, which cannot be changed."
         raise denied(message)

@@ -84,3 +84,12 @@ def incomplete(message: str) -> Refusal:
 def mismatch(message: str) -> Refusal:
     """`SignatureDoesNotMatch`, 403."""
     return Refusal(Code.SIGNATURE_DOES_NOT_MATCH, message, 403)
+
+
+def region_disabled(account: str) -> Refusal:
+    """`RegionDisabledException`, 403."""
+    message = (
+        f"STS is not activated in this region for account:{account}. Your account administrator can activate STS in "
+        "this region using the IAM Console."
+    )
+    return Refusal(Code.REGION_DISABLED_EXCEPTION, message, 403)

@@ -36,7 +36,7 @@ class SandboxSts:
         random: Random = secrets.token_bytes,
     ) -> None:
         """Prepare; nothing listens before `start`. Raises `ValueError` for a host that is not a loopback address."""
-        if not is_loopback(host):
+        if not is_loopback(host):  # check: sts-loopback-only
             message = f"the sandbox listens on loopback addresses only, not on {host}"
             raise ValueError(message)
         self._host, self._port, self._clock = host, port, clock

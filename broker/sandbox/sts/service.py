@@ -13,7 +13,7 @@ from broker.sandbox.sts.actions import ACTIONS
 from broker.sandbox.sts.assume import Asked
 from broker.sandbox.sts.calls import Call, CallLog
 from broker.sandbox.sts.faults import Faults, Throttle
-from broker.sandbox.sts.refusal import Code, Refusal, unknown_token
+from broker.sandbox.sts.refusal import Code, Refusal, region_disabled, unknown_token
 from broker.sandbox.sts.sessions import Caller, CallerKind, Directory, Sessions
 from broker.sandbox.sts.sigv4 import AUTHENTICATION, Received, read, verify
 from broker.sandbox.sts.world import Random, unique_id
@@ -31,17 +31,17 @@ class Reply:
     request_id: str
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class _Progress:
     """What is known of a request so far, for the call log."""
 
-    action: str = ""
-    region: str = ""
-    access_key_id: str = ""
-    caller: Caller | None = None
-    parameters: wire.Parameters | None = None
-    answer: Mapping[str, Any] | None = None
-    refusal: Refusal | None = None
+    __slots__ = ("access_key_id", "action", "answer", "caller", "parameters", "refusal", "region")
+
+    def __init__(self) -> None:
+        self.action = self.region = self.access_key_id = ""
+        self.caller: Caller | None = None
+        self.parameters: wire.Parameters | None = None
+        self.answer: Mapping[str, Any] | None = None
+        self.refusal: Refusal | None = None
 
 
 class Service:
@@ -93,11 +93,7 @@ class Service:
         progress.caller = caller
         # (5) the region is active
         if self.enabled_regions is not None and claim.region not in self.enabled_regions:  # check: sts-region-disabled
-            message = (
-                f"STS is not activated in this region for account:{caller.account}. Your account administrator can "
-                "activate STS in this region using the IAM Console."
-            )
-            raise Refusal(Code.REGION_DISABLED_EXCEPTION, message, 403)
+            raise region_disabled(caller.account)
         # (6) the quota
         if not self._throttle.take(caller.account, claim.region):  # check: sts-throttle
             raise Refusal(Code.THROTTLING, "Rate exceeded")

@@ -29,16 +29,16 @@ def modify(dn: str, **values: object) -> None:
 
 directory.transaction_start()
 for unit in cast["units"]:
-    directory.create_ou(f"OU={unit},{root}")
+    directory.create_ou(f"{unit},{root}")
 for name, person in cast["people"].items():
-    directory.newuser(name, person["password"], userou=f"OU={person['unit']}", mailaddress=person["mail"])
+    directory.newuser(name, person["password"], userou=person["unit"], mailaddress=person["mail"])
     modify(
-        f"CN={name},OU={person['unit']},{root}",
+        f"CN={name},{person['unit']},{root}",
         **{"displayName": person["display_name"], "userPrincipalName": person["principal"], **person["attributes"]},
     )
 for name, group in cast["groups"].items():
     kind = {} if group["security"] else {"grouptype": 2}
-    directory.newgroup(name, groupou=f"OU={group['unit']}", **kind)
+    directory.newgroup(name, groupou=group["unit"], **kind)
 for name, group in cast["groups"].items():
     if group["members"]:
         directory.add_remove_group_members(name, group["members"], add_members_operation=True)
