@@ -89,7 +89,8 @@ def verify(context: click.Context, anchor: Path | None) -> None:
         report = verify_trail(broker.storage.trail, broker.keyring, now=utc_now(), anchors=anchors)
     for finding in report.findings:
         click.echo(str(finding))
-    click.echo(str(report))
+    counts = f"{report.links} events of {report.writers} writers, {report.pruned} pruned, {report.anchors} anchors"
+    click.echo(f"{'intact' if report.intact else 'ALTERED'}: {counts}, {report.total} findings")
     if not report.intact:
         context.exit(ALTERED)
 

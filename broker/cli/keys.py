@@ -38,7 +38,8 @@ def generate(context: click.Context, file: Path | None) -> None:
 def list_keys(context: click.Context) -> None:
     """Purposes, ids and ages; no material."""
     for row in Keyring.load(key_file(context)).listing():
-        click.echo(str(row))
+        state = "current" if row.current else "retired" if row.retired else "older"
+        click.echo(f"{row.purpose}\t{row.id}\t{state}\tsince {row.created_at:%Y-%m-%d %H:%M} UTC")
 
 
 @keys.command()

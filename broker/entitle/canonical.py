@@ -75,8 +75,9 @@ def deny(shape: DenyShape, _reader: ConditionReader) -> dict[str, Any]:
 def test(shape: TestShape, _reader: ConditionReader) -> dict[str, Any]:
     """A test."""
     groups = [one if isinstance(one, str) else group(one) for one in shape.groups]
+    by_text = {json.dumps(one, sort_keys=True): one for one in groups}
     return {
-        "groups": sorted(groups, key=json.dumps),
+        "groups": [by_text[text] for text in sorted(by_text)],
         "allow": _sorted(shape.allow),
         "deny": _sorted(shape.deny),
         **_without_none(

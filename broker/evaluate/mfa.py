@@ -54,9 +54,9 @@ class Mfa:
     def objection(self, proof: Proof, circumstances: Circumstances, *, rule: str) -> StepUp | None:
         """None when it holds; else the step up that would heal it."""
         age = proof.age(circumstances.now, self.methods)
-        if age is not None and (self.max_age is None or age <= self.max_age):
-            return None
-        return step_up(rule=rule, methods=frozenset(self.methods), max_age=self.max_age)
+        if age is None or (self.max_age is not None and age > self.max_age):  # check: second-factor
+            return step_up(rule=rule, methods=frozenset(self.methods), max_age=self.max_age)
+        return None
 
 
 def step_up(*, rule: str, methods: frozenset[Method], max_age: timedelta | None) -> StepUp:

@@ -22,7 +22,6 @@ SHORTEST = timedelta(minutes=15)
 LONGEST = timedelta(hours=12)
 LONGEST_CHAINED = timedelta(hours=1)
 """AWS's cap on a session that is asked for with a role's own credentials (role chaining)."""
-MOST_TAGS = 50
 REVISION_SHOWN = 16
 """Characters of the mapping revision in its tag: enough to find it, frugal with AWS's packed size."""
 
@@ -106,12 +105,10 @@ def session_request(
 
 
 def _tags(permit: Permit, lease: str, prefix: str) -> tuple[tuple[str, str], ...]:
-    """Fixed keys, values from the server's own data; each within AWS's limits."""
+    """Six fixed keys (AWS takes 50), values from the server's own data; each within AWS's limits."""
     tags = tuple((prefix + key, value) for key, value in _facts(permit, lease))
-    sound = all(TAG_KEY.fullmatch(key) and TAG_VALUE.fullmatch(value) for key, value in tags)
-    reserved = any(key.lower().startswith("aws:") for key, _ in tags)
-    unique = len({key.lower() for key, _ in tags}) == len(tags)
-    if not sound or reserved or not unique or len(tags) > MOST_TAGS:  # check: session-tags
+    reserved = prefix.lower().startswith("aws:")
+    if reserved or not all(TAG_KEY.fullmatch(k) and TAG_VALUE.fullmatch(v) for k, v in tags):  # check: session-tags
         message = "The tags of this session are not ones that AWS takes."
         raise IssueRefused(message, remedy=_BROKER)
     return tags

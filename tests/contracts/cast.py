@@ -1,7 +1,9 @@
 """The people and groups that every directory in the provider contract holds, and how each kind of directory says so."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
+
+from neighbours.slapd import READER, SUFFIX, policy
 
 PASSWORD = "Correct-Horse-7"
 
@@ -16,6 +18,8 @@ class State(Enum):
     PASSWORD_EXPIRED = auto()
     LOGON_HOURS = auto()
     WORKSTATION = auto()
+    GRACE = auto()
+    """The password has expired, and the server lets it pass a few times more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def samba_cast() -> dict[str, object]:
             "password": PASSWORD,
             "unit": f"OU={person.unit}",
             "display_name": name.title(),
-            "mail": f"{name}@corp.example",
+            "mail": f"{name}@corp.example.test",
             "principal": f"{person.principal or name}@corp.example.test",
             "attributes": attributes.get(person.state, {}),
             "password_set": _LONG_AGO if person.state is State.PASSWORD_EXPIRED else 0,
@@ -127,3 +131,34 @@ def samba_cast() -> dict[str, object]:
         for name, team in GROUPS.items()
     }
     return {"units": ["OU=Staff", "OU=Deep,OU=Staff", "OU=Elsewhere", "OU=Services", "OU=Groups"], "people": people, "groups": groups}
+
+
+def slapd_cast() -> str:
+    """As LDIF for `neighbours.slapd`. What OpenLDAP has no word for (logon hours, ...) is left out of it."""
+    lines: dict[State, str] = {
+        State.DISABLED: "pwdAccountLockedTime: 000001010000Z",
+        State.MUST_CHANGE: "pwdReset: TRUE",
+        State.PASSWORD_EXPIRED: "pwdChangedTime: 20000101000000Z",
+        State.GRACE: f"pwdChangedTime: 20000101000000Z\npwdPolicySubentry: cn=graceful,ou=Policies,{SUFFIX}",
+    }
+    units = ["Staff", "Elsewhere", "Services", "Groups", "Policies"]
+    entries = [f"dn: {SUFFIX}\nobjectClass: domain\ndc: corp\n"]
+    entries += [f"dn: ou={unit},{SUFFIX}\nobjectClass: organizationalUnit\nou: {unit}\n" for unit in units]
+    entries += [policy("default"), policy("graceful", grace=5)]
+    entries.append(f"dn: {READER}\nobjectClass: device\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: {PASSWORD}\n")
+    for number, (name, person) in enumerate({**PEOPLE, "grace": Person(state=State.GRACE)}.items()):
+        state = lines.get(person.state, "")
+        entries.append(
+            f"dn: uid={name},ou={person.unit},{SUFFIX}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name.title()}\n"
+            f"sn: {name}\nmail: {name}@corp.example.test\nuserPassword: {PASSWORD}\n"
+            f"entryUUID: 00000000-0000-4000-8000-{number:012d}\n" + (f"{state}\n" if state else "")
+        )
+    for number, (name, team) in enumerate(GROUPS.items()):
+        members = [f"uid={member},ou={PEOPLE[member].unit},{SUFFIX}" for member in team.people]
+        members += [f"cn={group},ou=Groups,{SUFFIX}" for group in team.groups]
+        kind, attribute = ("groupOfNames", "member") if team.security else ("groupOfUniqueNames", "uniqueMember")
+        entries.append(
+            f"dn: cn={name},ou=Groups,{SUFFIX}\nobjectClass: {kind}\ncn: {name}\n"
+            f"entryUUID: 11111111-0000-4000-8000-{number:012d}\n" + "".join(f"{attribute}: {dn}\n" for dn in members)
+        )
+    return "\n".join(entries)

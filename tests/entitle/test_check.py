@@ -105,7 +105,9 @@ def test_an_account_id_is_declared_once() -> None:
     assert "'a' has this account id too" in whats(accounts=accounts)
 
 
-@pytest.mark.parametrize(("length", "fits"), [("15m", True), ("12h", True), ("899s", False), ("721m", False), ("0s", False)])
+@pytest.mark.parametrize(
+    ("length", "fits"), [("15m", True), ("12h", True), ("899s", False), ("721m", False), ("0s", False)]
+)
 def test_a_session_lasts_15_minutes_to_12_hours(length: str, fits: bool) -> None:  # noqa: FBT001 (a table)
     roles = {"read-only": {"iam_role": "R", "max_session": length}}
     if fits:

@@ -16,7 +16,8 @@ def test_a_duration_is_a_number_and_its_unit(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8", "h", "8 h", "1h30m", "-5m", "05m", "1.5h", "8H", "PT8H", "1w", "9999999s", "5m\n", "٣m", 8, None, True]
+    "text",
+    ["", "8", "h", "8 h", "1h30m", "-5m", "05m", "1.5h", "8H", "PT8H", "1w", "9999999s", "5m\n", "٣m", 8, None, True],
 )
 def test_nothing_else_is_a_duration(text: object) -> None:
     with pytest.raises(ValueError, match="a whole number and its unit"):
@@ -59,7 +60,16 @@ def test_an_instant_is_a_day_or_has_a_zone(text: str, instant: datetime) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["2027-06-31", "2027-06-30T18:00:00", "20270630", "2027-W26-3", "30.06.2027", "9999-12-31T23:59:59-12:00", 2027, ""],
+    [
+        "2027-06-31",
+        "2027-06-30T18:00:00",
+        "20270630",
+        "2027-W26-3",
+        "30.06.2027",
+        "9999-12-31T23:59:59-12:00",
+        2027,
+        "",
+    ],
 )
 def test_nothing_else_is_an_instant(text: object) -> None:
     with pytest.raises(ValueError, match="a day like"):

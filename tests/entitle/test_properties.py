@@ -44,7 +44,10 @@ MINE = [
     PLAIN,
     replace(PLAIN, name="Plain"),
     replace(PLAIN, provider="corp-ad"),
-    *(in_aws_ou(name, rid) for rid, name in enumerate(["X.pay-dev.read", "x.OPS.admin", "X.bare.write", "Env.dev", "T.pay", "T.Ops"])),
+    *(
+        in_aws_ou(name, rid)
+        for rid, name in enumerate(["X.pay-dev.read", "x.OPS.admin", "X.bare.write", "Env.dev", "T.pay", "T.Ops"])
+    ),
     replace(in_aws_ou("X.pay-prod.admin"), provider="okta"),
     a_group("X.pay-prod.write", rid=77, under="OU=Deep,OU=AWS"),
     a_group("X.pay-prod.write", rid=78, under="OU=Elsewhere"),
@@ -52,11 +55,11 @@ MINE = [
     plain_group("x.ops.READ"),
     Group(provider="corp-ad", id="S-1-7", name="X.ops.write", dn="not a dn"),
 ]
-groups = st.sets(st.sampled_from(MINE))
+groups = st.lists(st.sampled_from(MINE), max_size=8).map(set)
 
-names = st.lists(st.sampled_from(sorted(ACCOUNTS)), unique=True, max_size=3)
-environments = st.lists(st.sampled_from(["prod", "dev"]), unique=True, max_size=2)
-teams = st.fixed_dictionaries({"team": st.lists(st.sampled_from(["pay", "ops"]), unique=True, max_size=2)})
+names = st.lists(st.sampled_from(sorted(ACCOUNTS)), max_size=3)
+environments = st.lists(st.sampled_from(["prod", "dev"]), max_size=2)
+teams = st.fixed_dictionaries({"team": st.lists(st.sampled_from(["pay", "ops"]), max_size=2)})
 excepted = names | st.fixed_dictionaries({"env": environments}, optional={"tags": teams})
 account_selectors = (
     st.just("all")
@@ -65,16 +68,22 @@ account_selectors = (
         {"names": st.just("all") | names}, optional={"env": environments, "tags": teams, "except": excepted}
     )
 )
-role_names = st.lists(st.sampled_from(sorted(ROLES)), unique=True, max_size=2)
+role_names = st.lists(st.sampled_from(sorted(ROLES)), max_size=2)
 role_selectors = (
-    st.just("all") | role_names | st.fixed_dictionaries({"names": st.just("all") | role_names}, optional={"except": role_names})
+    st.just("all")
+    | role_names
+    | st.fixed_dictionaries({"names": st.just("all") | role_names}, optional={"except": role_names})
 )
-declared = st.lists(st.sampled_from(sorted(GROUPS)), unique=True, max_size=2)
+declared = st.lists(st.sampled_from(sorted(GROUPS)), max_size=2)
 templates = st.sampled_from(["X.{account}.{role}", "Env.{account.env}", "T.{account.tags.team}"]).map(
     lambda named: {"provider": "corp-ad", "under": "OU=AWS,DC=corp,DC=example", "named": named}
 ) | st.just({"provider": "okta", "named": "x.{account}.{role}"})
 conditions = st.sampled_from(
-    [{"mfa": {"max_age": "8h"}}, {"mfa": {"methods": ["webauthn"]}}, {"source_ip": {"in": ["10.0.0.0/8"]}, "tls": {"min": "1.2"}}]
+    [
+        {"mfa": {"max_age": "8h"}},
+        {"mfa": {"methods": ["webauthn"]}},
+        {"source_ip": {"in": ["10.0.0.0/8"]}, "tls": {"min": "1.2"}},
+    ]
 )
 expiries = st.sampled_from(["2020-01-01", (TODAY + timedelta(days=1)).isoformat(timespec="seconds")])
 
@@ -84,7 +93,7 @@ mappings = st.fixed_dictionaries(
 )
 denies = st.fixed_dictionaries(
     {
-        "groups": declared.filter(bool) | templates,
+        "groups": st.lists(st.sampled_from(sorted(GROUPS)), min_size=1, max_size=2) | templates,
         "accounts": st.just("all") | st.sampled_from(sorted(ACCOUNTS)).map(lambda name: [name]),
         "roles": st.just("all") | st.sampled_from(sorted(ROLES)).map(lambda name: [name]),
     }
@@ -115,18 +124,19 @@ documents = st.builds(
 )
 
 
+def compiled(document: dict[str, Any]) -> Snapshot:
+    """In one line, so that what is added moves no line numbers."""
+    return snapshot_of(json.dumps(document))
+
+
 def plus(document: dict[str, Any], section: str, entry: dict[str, Any]) -> Snapshot:
-    return snapshot_of({**document, section: [*document[section], {"name": "another", **entry}]})
-
-
-def without_revision(found: dict[str, Entitlement]) -> dict[str, Entitlement]:
-    return {key: replace(entitlement, revision="") for key, entitlement in found.items()}
+    return compiled({**document, section: [*document[section], {"name": "another", **entry}]})
 
 
 @some
 @for_all(documents, groups)
 def test_the_trace_always_has_the_outcome_of_resolve(document: dict[str, Any], mine: set[Group]) -> None:
-    snapshot = snapshot_of(document)
+    snapshot = compiled(document)
     found = given(snapshot, *mine)
     for account in ACCOUNTS:
         for role in ROLES:
@@ -140,7 +150,7 @@ def test_the_trace_always_has_the_outcome_of_resolve(document: dict[str, Any], m
 @some
 @for_all(documents)
 def test_who_is_in_no_group_gets_nothing(document: dict[str, Any]) -> None:
-    assert not given(snapshot_of(document))
+    assert not given(compiled(document))
 
 
 @some
@@ -148,8 +158,8 @@ def test_who_is_in_no_group_gets_nothing(document: dict[str, Any]) -> None:
 def test_a_deny_never_gives_and_wins_where_it_counts(
     document: dict[str, Any], mine: set[Group], deny: dict[str, Any]
 ) -> None:
-    before, after = given(snapshot_of(document), *mine), given(plus(document, "denies", deny), *mine)
-    assert without_revision(after).items() <= without_revision(before).items()
+    before, after = given(compiled(document), *mine), given(plus(document, "denies", deny), *mine)
+    assert all(before.get(key) == replace(left, revision=before[key].revision) for key, left in after.items())
     everything = {"groups": ["pinned", "by-dn", "plain"], "accounts": "all", "roles": "all"}
     if mine & {PINNED, BY_DN, PLAIN}:
         assert not given(plus(document, "denies", everything), *mine)
@@ -160,7 +170,7 @@ def test_a_deny_never_gives_and_wins_where_it_counts(
 def test_a_mapping_never_takes_and_never_softens_a_guardrail(
     document: dict[str, Any], mine: set[Group], mapping: dict[str, Any]
 ) -> None:
-    before, after = given(snapshot_of(document), *mine), given(plus(document, "mappings", mapping), *mine)
+    before, after = given(compiled(document), *mine), given(plus(document, "mappings", mapping), *mine)
     for key, entitlement in before.items():
         assert after[key].guardrails == entitlement.guardrails
         conditions_of = {rule.name: rule.conditions for rule in after[key].grants}
@@ -173,7 +183,7 @@ def test_a_mapping_never_takes_and_never_softens_a_guardrail(
 def test_a_guardrail_gives_nothing_takes_nothing_and_always_stays(
     document: dict[str, Any], mine: set[Group], guardrail: dict[str, Any]
 ) -> None:
-    before, after = given(snapshot_of(document), *mine), given(plus(document, "guardrails", guardrail), *mine)
+    before, after = given(compiled(document), *mine), given(plus(document, "guardrails", guardrail), *mine)
     assert before.keys() == after.keys()
     for key, entitlement in after.items():
         assert entitlement.grants == before[key].grants
@@ -184,7 +194,7 @@ def test_a_guardrail_gives_nothing_takes_nothing_and_always_stays(
 @some
 @for_all(documents, groups, groups)
 def test_more_groups_never_take_except_by_a_deny(document: dict[str, Any], mine: set[Group], more: set[Group]) -> None:
-    snapshot = snapshot_of({**document, "denies": []})
+    snapshot = compiled({**document, "denies": []})
     assert given(snapshot, *mine).keys() <= given(snapshot, *mine, *more).keys()
 
 
@@ -198,7 +208,7 @@ def test_order_never_matters(document: dict[str, Any], mine: set[Group], order: 
         turned[section] = dict(reversed(turned[section].items()))
     shuffled = sorted(mine)
     order.shuffle(shuffled)
-    one, other = snapshot_of(document), snapshot_of(turned)
+    one, other = compiled(document), compiled(turned)
     assert one.revision == other.revision
     left = resolve(one, mine, now=TODAY)
     right = resolve(other, shuffled, now=TODAY)
@@ -214,5 +224,5 @@ def _facts(entitlement: Entitlement) -> tuple[Any, ...]:
 @some
 @for_all(documents, groups)
 def test_a_loaded_snapshot_gives_the_same(document: dict[str, Any], mine: set[Group]) -> None:
-    compiled = snapshot_of(document)
-    assert given(load(compiled.dump(), CONDITIONS, built_in=BUILT_IN), *mine) == given(compiled, *mine)
+    snapshot = compiled(document)
+    assert given(load(snapshot.dump(), CONDITIONS, built_in=BUILT_IN), *mine) == given(snapshot, *mine)

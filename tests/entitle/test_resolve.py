@@ -56,7 +56,10 @@ def test_all_accounts_are_also_those_that_are_added_later() -> None:
         ({"tags": {"team": ["payments"], "cost": ["1"]}}, set()),
         ({"names": ["payments-dev", "payments-prod"], "env": ["prod"]}, {"payments-prod"}),
         ({"names": "all", "except": ["payments-prod"]}, {"payments-dev", "platform-dev"}),
-        ({"names": "all", "except": {"env": ["dev"], "tags": {"team": ["payments"]}}}, {"platform-dev", "payments-prod"}),
+        (
+            {"names": "all", "except": {"env": ["dev"], "tags": {"team": ["payments"]}}},
+            {"platform-dev", "payments-prod"},
+        ),
         ({"env": ["dev"], "except": {"names": ["platform-dev"]}}, {"payments-dev"}),
         ({"env": []}, set()),
         ({"tags": {"team": []}}, set()),
@@ -142,7 +145,13 @@ def test_a_group_of_another_provider_never_matches() -> None:
         by_template(),
         {"name": "plain", "groups": {"provider": "okta", "named": "{account}_{role}"}},
     ]
-    mine = [SRE, LEAVERS, plain_group("aws-contractors"), in_aws_ou("AWS-payments-dev-admin"), plain_group("payments-dev_admin")]
+    mine = [
+        SRE,
+        LEAVERS,
+        plain_group("aws-contractors"),
+        in_aws_ou("AWS-payments-dev-admin"),
+        plain_group("payments-dev_admin"),
+    ]
     for group in mine:
         assert keys(group, mappings=mappings)
         assert not keys(replace(group, provider="other"), mappings=mappings)
@@ -196,7 +205,10 @@ def test_a_template_by_tag_selects_every_account_that_has_it() -> None:
     assert keys(in_aws_ou("Team-platform"), mappings=[mapping]) == {"platform-dev/power-user"}
     assert not keys(in_aws_ou("Team-unknown"), mappings=[mapping])
     everywhere = {**mapping, "accounts": "all"}
-    assert keys(in_aws_ou("Team-payments"), mappings=[everywhere]) == {"payments-dev/power-user", "payments-prod/power-user"}
+    assert keys(in_aws_ou("Team-payments"), mappings=[everywhere]) == {
+        "payments-dev/power-user",
+        "payments-prod/power-user",
+    }
 
 
 def test_all_fields_of_a_template_must_be_of_one_account() -> None:

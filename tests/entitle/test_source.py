@@ -39,7 +39,8 @@ def test_a_file_with_nothing_in_it_reads_as_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "plain", ["10.1.2.3", "fd00::1", "::1", "2026-12-01T10:00:00+01:00", "8h", "S-1-5-21-1", "a:b", "Team-{x}", "null-ish"]
+    "plain",
+    ["10.1.2.3", "fd00::1", "::1", "2026-12-01T10:00:00+01:00", "8h", "S-1-5-21-1", "a:b", "Team-{x}", "null-ish"],
 )
 def test_what_every_reader_takes_for_text_needs_no_quotes(plain: str) -> None:
     assert read(f"- {plain}\n") == [plain]
@@ -136,7 +137,9 @@ def test_the_first_of_two_equal_keys_is_kept_for_further_looking() -> None:
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("nested", ["[" * 40 + "]" * 40, "[" * 200_000, "{a: " * 200_000, "- " * 200_000, "? " * 200_000])
+@pytest.mark.parametrize(
+    "nested", ["[" * 40 + "]" * 40, "[" * 200_000, "{a: " * 200_000, "- " * 200_000, "? " * 200_000]
+)
 def test_deep_nesting_is_refused_before_it_costs_anything(nested: str) -> None:
     assert "nested deeper" in problems(nested)[0].what or "as a key" in problems(nested)[0].what
 
@@ -174,7 +177,9 @@ def test_a_path_that_leads_nowhere_gives_the_nearest_place() -> None:
 
 
 json_like = st.recursive(
-    st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))),
+    st.booleans()
+    | st.integers(-(10**17), 10**17)
+    | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdef", min_size=1), inner, max_size=4),
     max_leaves=12,
 )

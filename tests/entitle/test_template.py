@@ -117,7 +117,11 @@ def test_tags_that_differ_in_case_alone_are_two_readings() -> None:
 words = st.text("ab-", min_size=1, max_size=4)
 
 
-@given(st.sets(words, min_size=1, max_size=5), st.sets(words, min_size=1, max_size=5), st.sampled_from(["-", "--", "ab", "_"]))
+@given(
+    st.sets(words, min_size=1, max_size=5),
+    st.sets(words, min_size=1, max_size=5),
+    st.sampled_from(["-", "--", "ab", "_"]),
+)
 def test_a_template_without_two_readings_reads_every_name_once(names: set[str], roles: set[str], between: str) -> None:
     template = parse_template(f"X-{{account}}{between}{{role}}")
     found = ambiguous(template, accounts(*names), roles)

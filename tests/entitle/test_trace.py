@@ -64,7 +64,9 @@ def test_the_groups_that_make_a_rule_count_are_named() -> None:
 
 def test_a_group_that_was_replaced_is_told_apart_from_a_missing_one() -> None:
     taken = replace(SRE, id=SRE.id + "9")
-    trace = explain(snapshot_of(sound(mappings=[a_mapping()])), [taken], account="payments-dev", role="read-only", now=TODAY)
+    trace = explain(
+        snapshot_of(sound(mappings=[a_mapping()])), [taken], account="payments-dev", role="read-only", now=TODAY
+    )
     assert [(line.part, line.by) for line in trace.lines][0] == (Part.REPLACED, (taken,))
     assert trace.entitlement is None
 

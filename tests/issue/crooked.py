@@ -82,7 +82,7 @@ class Crooked:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     assume_role: Callable[[Asked], Reply] = credentials
-    get_caller_identity: Callable[[Asked], Reply] = lambda _: caller()  # noqa: E731 (a default)
+    get_caller_identity: Callable[[Asked], Reply] = lambda _: caller()
 
     @property
     def regions(self) -> list[str]:

@@ -32,14 +32,18 @@ def key_file(folder: Path, key: AccessKey | Credentials) -> Path:
     else:
         lines += [f"aws_access_key_id = {key.access_key_id}", f"aws_secret_access_key = {key.secret_access_key}"]
         lines += [f"aws_session_token = {key.session_token}"]
-    path = folder / f"key-{random.getrandbits(64):x}"  # noqa: S311 (a file's name)
+    path = folder / f"key-{random.getrandbits(64):x}"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
 def an_issuer(
-    url: str | Mapping[str, str], key: Path, *, regions: tuple[str, ...] = (REGION,), **more: Any
-) -> AssumeRole:  # noqa: ANN401 (settings, or parts of the issuer)
+    url: str | Mapping[str, str],
+    key: Path,
+    *,
+    regions: tuple[str, ...] = (REGION,),
+    **more: Any,  # noqa: ANN401 (settings, or parts of the issuer)
+) -> AssumeRole:
     """An issuer that never pauses, unless told otherwise."""
     settings = {name: more.pop(name) for name in list(more) if name in AwsSettings.model_fields}
     parts: dict[str, Any] = {"clock": utc_now, "sleep": lambda _: None} | more

@@ -326,7 +326,9 @@ def test_the_tags_arrive_and_none_is_transitive(strict: SandboxSts, tmp_path: Pa
     assert parameters is not None
     assert parameters["sourceIdentity"] == "ada"
     assert "transitiveTagKeys" not in parameters
-    assert "broker:lease" in str(parameters["tags"])
+    tags: Any = parameters["principalTags"]
+    assert tags["broker:lease"] == "lease-1"
+    assert set(tags) == {f"broker:{name}" for name in ("lease", "person", "provider", "mapping", "mfa", "mfa-at")}
 
 
 # where the broker's own credentials come from

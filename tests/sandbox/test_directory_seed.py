@@ -82,6 +82,18 @@ def test_everybody_in_the_packaged_seed_has_a_story_and_a_demo_password() -> Non
         assert person.password == f"{person.account}-demo-password"
 
 
+def test_names_are_as_given_or_made_from_the_account() -> None:
+    given = "account: ada, upn: a@x.example, common_name: A. L., display_name: Countess, mail: ada@post.example"
+    for text, expected in (
+        (SMALL, ("Ada L", "Ada L", "ada@corp.example", "ada@corp.example")),
+        (SMALL.replace("account: ada", given), ("A. L.", "Countess", "ada@post.example", "a@x.example")),
+    ):
+        ada = plant(parse_seed(text, name="seed.yaml"), NOON).only("sAMAccountName", b"ada")
+        assert ada is not None
+        found = [ada.get(name)[0].decode() for name in ("cn", "displayName", "mail", "userPrincipalName")]
+        assert tuple(found) == expected
+
+
 def test_sids_and_guids_stay_the_same_over_restarts() -> None:
     first, second = (
         {e.dn: (e.get("objectSid"), e.get("objectGUID")) for e in plant(read_seed(), NOON)} for _ in range(2)

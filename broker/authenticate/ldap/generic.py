@@ -52,6 +52,9 @@ class Generic:
 
     def by_subject(self, subject: str) -> str:
         """See the protocol."""
+        if not subject:
+            message = "an empty id"
+            raise ValueError(message)
         return f"(&{self._schema.user_filter}({self._schema.subject_attribute}={escape(subject)}))"
 
     def account(self, entry: Entry) -> Account:

@@ -232,7 +232,10 @@ def _dialect(name: str, settings: LdapSettings, monotonic: Callable[[], float]) 
 
 def _octets(password: str) -> bytes:
     """The octets to send. A NUL ends the password for some servers: what stands after it would not be checked."""
-    octets = password.encode(errors="surrogatepass")
+    try:
+        octets = password.encode()
+    except UnicodeEncodeError:
+        raise SignInRefused(Reason.WRONG_PASSWORD) from None
     if b"\0" in octets or len(octets) > _LONGEST_PASSWORD:  # check: password-octets
         raise SignInRefused(Reason.WRONG_PASSWORD)
     return octets

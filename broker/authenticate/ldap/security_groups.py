@@ -1,7 +1,8 @@
 r"""The security groups of an AD account, by SID.
 
 `token-groups` reads what AD itself computes for a logon: nested and primary groups, no mailing lists, in one search.
-`in-chain` asks AD to walk `member` upwards, and adds the primary group, which that walk cannot see.
+`in-chain` asks AD to walk `member` upwards, and adds the primary group, which that walk cannot see. It also climbs
+through mailing lists (measured), so what it found is climbed again here, through security groups alone.
 
 Left out on purpose: SIDs that are not of a domain (`S-1-1-0` Everyone, `S-1-5-32-545` Builtin\Users, …): they are
 the same in every domain and say nothing about a person. A SID of another domain (a trust) is kept by its number alone.
@@ -102,14 +103,23 @@ class SecurityGroups:
 
     def _by_chain(self, session: Session, account: Account, domain: str) -> frozenset[Group]:
         primary = self._groups(session, [f"{domain}-{account.entry.number('primaryGroupID')}"], domain)
-        members = [account.dn, *(group.dn for group in primary)]
-        terms = "".join(f"(member:{_IN_CHAIN}:={escape(dn)})" for dn in members)
-        entries = self._search(session, f"(&(objectClass=group)(|{terms}))")
-        return primary | {group for entry in entries if (group := self._group(entry)) is not None}
+        start = [account.dn, *(group.dn for group in primary)]
+        terms = "".join(f"(member:{_IN_CHAIN}:={escape(dn)})" for dn in start)
+        entries = self._search(session, f"(&(objectClass=group)(|{terms}))", "memberOf")
+        groups = {entry.dn: group for entry in entries if (group := self._group(entry)) is not None}
+        above = {entry.dn: _parents(entry) for entry in entries if entry.dn in groups}
+        above |= {dn: _parents(entry) for dn in start if (entry := session.link.read(dn, ["memberOf"])) is not None}
+        reached: set[str] = set()
+        frontier = set(start)
+        while frontier:
+            frontier = {dn for below in frontier for dn in above.get(below, ()) if dn in groups} - reached
+            reached |= frontier
+        return primary | {groups[dn] for dn in reached if groups[dn].id.startswith(_OF_A_DOMAIN)}
 
-    def _search(self, session: Session, where: str) -> list[Entry]:
+    def _search(self, session: Session, where: str, *more: str) -> list[Entry]:
         # A search of the whole domain always points to its other partitions, where no groups are.
-        return session.link.search(self._base or session.facts.naming_context, where, _ATTRIBUTES, whole=False)
+        base = self._base or session.facts.naming_context
+        return session.link.search(base, where, [*_ATTRIBUTES, *more], whole=False)
 
     def _group(self, entry: Entry) -> Group | None:
         """The group, or None for a mailing list: anybody may be put on one, and it must not grant."""
@@ -117,6 +127,10 @@ class SecurityGroups:
             return None
         sid = entry.decoded("objectSid", sid_text)
         return Group(provider=self._provider, id=sid, name=entry.text("cn"), dn=entry.dn)
+
+
+def _parents(entry: Entry) -> set[str]:
+    return {octets.decode(errors="replace") for octets in entry.all("memberOf")}
 
 
 def _decode(octets: bytes) -> str:

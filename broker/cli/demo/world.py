@@ -68,6 +68,7 @@ def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) ->
         _write(folder, url, directory, seed, key, mapping)
         broker = open_broker(load(folder / "broker.yaml", {}).settings, Stand(sts_endpoint=sts.url, lines=False))
         stack.callback(broker.close)
+        broker.parts.issuer.check()
         broker.storage.stamp(STAMP)
         authenticator = Authenticator(folder / "authenticator.json")
         demo = Demo(

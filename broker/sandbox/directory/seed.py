@@ -89,6 +89,10 @@ class Person(_Strict):
     surname: CommonName
     common_name: CommonName | None = None
     """The cn; given name and surname where not given."""
+    display_name: CommonName | None = None
+    """Given name and surname where not given."""
+    mail: str | None = None
+    """`account@dns_name` where not given."""
     unit: str
     rid: Rid
     password: Annotated[str, Field(min_length=1, repr=False)]
@@ -163,9 +167,10 @@ def read_seed(path: Path | None = None) -> Seed:
 
 def parse_seed(text: str, *, name: str) -> Seed:
     """Check a seed's text; `name` stands in front of its problems. Raises `ConfigurationError`."""
+    loader = yaml.SafeLoader(text)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        root = loader.get_single_node()
+        content = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
         where = _where(name, error.problem_mark)
         raise ConfigurationError([Problem(where=where, what=f"not YAML: {error.problem}")]) from error
