@@ -51,7 +51,7 @@ def ratio(
     rounds: int = ROUNDS,
     measure: Callable[[Callable[[], object]], float] = cpu,
 ) -> float:
-    """How many times `peer` `work` costs: the median over pairs measured one after the other, the first one thrown away.
+    """How many times `peer` `work` costs: the median over pairs measured in turn, the first one thrown away.
 
     `measure` gives the cost of one run, for costs that are not this process's CPU.
     """

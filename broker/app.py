@@ -74,8 +74,10 @@ class Broker:
     def close(self) -> None:
         """Sign the end of the audit chain, and let go of every connection."""
         self.stopping.set()
-        self.trail.close(self.parts.clock())
-        self.storage.close()
+        try:
+            self.trail.close(self.parts.clock())
+        finally:
+            self.storage.close()
 
 
 REAL = Stand()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from broker.entitle import canonical
 from broker.entitle.catalogue import Catalogue
 from broker.entitle.check import check
-from broker.entitle.check.context import Context
+from broker.entitle.check.context import Context, providers_with_dns
 from broker.entitle.conditions import ConditionReader, Vocabulary
 from broker.entitle.declared import SECTIONS, Declared, Entry
 from broker.entitle.finding import in_words, unknown_key
@@ -64,6 +64,7 @@ def read_document(
             declared=declared,
             catalogue=catalogue,
             providers=providers,
+            with_dns=providers_with_dns(declared),
             whole=whole,
             problem=problems.add,
             warning=warnings.add,

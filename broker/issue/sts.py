@@ -9,10 +9,11 @@ is used. (Looking up the host's name has no time-out of its own.) A region that 
 a minute, so that its time-outs are not paid again by everybody.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -53,15 +54,11 @@ REST = 30.0
 class Answer:
     """What STS answered."""
 
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)
     """The response, as boto3 reads it. Secrets may be in it."""
     region: str
     date: datetime | None
     """STS's own time, from the `Date` header."""
-
-    def __repr__(self) -> str:
-        """Without the body."""
-        return f"Answer(region={self.region!r}, date={self.date!r})"
 
 
 class _MoveOn(Enum):
@@ -174,6 +171,7 @@ class Sts:
         return date
 
     def _make_clients(self) -> dict[str, tuple[_Client, ...]]:
+        logging.getLogger("botocore").setLevel(logging.INFO)  # what it says below that has credentials in it
         settings = self._settings
         connect, read = settings.connect_timeout.total_seconds(), settings.read_timeout.total_seconds()
         try:

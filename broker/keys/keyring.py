@@ -22,12 +22,13 @@ _NONCE_BYTES = 12
 class Keyring:
     """All keys of a broker. Immutable: `rotate` and `retire` give a new one, to be saved."""
 
-    __slots__ = ("_entries", "_public", "is_demo")
+    __slots__ = ("_entries", "_public", "_signers", "is_demo")
 
     def __init__(self, entries: Sequence[Entry], *, demo: bool) -> None:
         """Made by `load` and `generate`. `is_demo`: made by `broker demo`; `broker serve` refuses it."""
         self._entries = tuple(entries)
         self._public = PublicKeyring(self._entries)
+        self._signers = {entry.id: _signer(entry) for entry in self._all(Purpose.AUDIT)}
         self.is_demo = demo
 
     def __repr__(self) -> str:
@@ -142,8 +143,7 @@ class Keyring:
             message = f"the {purpose} key does not sign"
             raise KeyringError(message)
         entry = self._current(purpose)
-        value = Ed25519PrivateKey.from_private_bytes(entry.derived(Use.SIGN)).sign(data)
-        return Signature(key_id=entry.id, value=value)
+        return Signature(key_id=entry.id, value=self._signers[entry.id].sign(data))
 
     def verify(self, purpose: Purpose, data: bytes, signature: Signature) -> bool:
         """Whether a known key of `purpose`, retired ones included, made this signature over `data`."""
@@ -167,6 +167,11 @@ class Keyring:
             message = f"the keyring has no {purpose} key"
             raise KeyringError(message, remedy=f"Add one with `broker keys rotate {purpose}`.")
         return entries[-1]
+
+
+def _signer(entry: Entry) -> Ed25519PrivateKey:
+    """Made once: deriving it costs as much as signing."""
+    return Ed25519PrivateKey.from_private_bytes(entry.derived(Use.SIGN))
 
 
 def _refuse_signing_key(purpose: Purpose) -> None:

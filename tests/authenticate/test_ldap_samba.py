@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import ldap3
 import pytest
+from contracts.cast import PASSWORD
+from contracts.provider import ActiveDirectoryContract, ADWorld, World, names
+from neighbours.samba import FIRST, LOCKOUT_THRESHOLD, REALM, ROOT, SECOND, SambaImage, samba_server
 
 from broker.authenticate.ldap import LdapSettings
 from broker.authenticate.ldap.answer import Deadline
@@ -15,9 +17,6 @@ from broker.authenticate.ldap.verdict import verdict
 from broker.authenticate.ldap.wire import Link, tls_context
 from broker.authenticate.provider import Reason
 from broker.errors import Unavailable
-from contracts.cast import PASSWORD
-from contracts.provider import ActiveDirectoryContract, ADWorld, World, names
-from neighbours.samba import FIRST, LOCKOUT_THRESHOLD, REALM, ROOT, SECOND, SambaImage, samba_server
 
 
 class SambaWorld(ADWorld):
@@ -39,7 +38,7 @@ class SambaWorld(ADWorld):
         if self._other is not None:
             self._other.stop()
 
-    def settings(self, **changes: Any) -> LdapSettings:
+    def settings(self, **changes: object) -> LdapSettings:
         given = {
             "servers": (self.server.url,),
             "ca_file": self.server.ca_file,
@@ -83,9 +82,7 @@ class SambaWorld(ADWorld):
     def move(self, name: str, *, to: str) -> None:
         with self.server.administrator() as administrator:
             administrator.modify_dn(_dn(name), f"CN={to}", new_superior=f"OU=Deep,OU=Staff,{ROOT}")
-            administrator.modify(
-                f"CN={to},OU=Deep,OU=Staff,{ROOT}", {"sAMAccountName": [(ldap3.MODIFY_REPLACE, [to])]}
-            )
+            administrator.modify(f"CN={to},OU=Deep,OU=Staff,{ROOT}", {"sAMAccountName": [(ldap3.MODIFY_REPLACE, [to])]})
 
     def bad_passwords(self, name: str) -> int:
         with self.server.administrator() as administrator:
@@ -112,7 +109,7 @@ class SambaWorld(ADWorld):
         self._running.close()
         self.server = self._running.enter_context(samba_server(self._image, self.server.folder, self._address))
 
-    def _modify(self, name: str, **values: Any) -> None:
+    def _modify(self, name: str, **values: object) -> None:
         with self.server.administrator() as administrator:
             administrator.modify(_dn(name), {key: [(ldap3.MODIFY_REPLACE, [value])] for key, value in values.items()})
 
@@ -181,7 +178,7 @@ class TestSamba(ActiveDirectoryContract):
         provider = world.provider()
         bind = provider._controllers.bind  # noqa: SLF001 (between two steps, there is no other door)
 
-        def bind_then_move(*arguments: Any) -> Any:
+        def bind_then_move(*arguments: object) -> object:
             answer = bind(*arguments)
             world.move("swapped", to="swapped-away")
             return answer
@@ -191,7 +188,7 @@ class TestSamba(ActiveDirectoryContract):
             provider.authenticate("swapped", PASSWORD)
 
     def test_samba_takes_no_password_in_clear(self, world: SambaWorld) -> None:
-        """The server's own refusal (result 8) is an outage, not a wrong password. Samba's port 389, through loopback."""
+        """The server's own refusal (result 8) is an outage, not a wrong password."""
         provider = world.provider(servers=(world.starttls_url,), insecure_plain_ldap=True)
         with pytest.raises(Unavailable):
             provider.authenticate("ada", PASSWORD)

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import pytest
+from contracts.cast import GROUPS, PASSWORD, PEOPLE, Person, State
+from contracts.provider import ActiveDirectoryContract, ADWorld
 
 from broker.authenticate.ldap import LdapSettings
 from broker.clock import utc_now
 from broker.sandbox.directory import SandboxDirectory, Seed
 from broker.sandbox.pki import SandboxPki
-from contracts.cast import GROUPS, PASSWORD, PEOPLE, Person, State
-from contracts.provider import ActiveDirectoryContract, ADWorld
 
 ROOT = "DC=corp,DC=example,DC=test"
 STATES: dict[State, dict[str, object]] = {
@@ -81,7 +79,7 @@ class SandboxWorld(ADWorld):
         if self._other is not None:
             self._other.stop()
 
-    def settings(self, **changes: Any) -> LdapSettings:
+    def settings(self, **changes: object) -> LdapSettings:
         given = {
             "servers": (f"ldaps://127.0.0.1:{self.directory.ldaps_port}",),
             "ca_file": self.directory.ca_file,
@@ -128,7 +126,9 @@ class SandboxWorld(ADWorld):
         for _ in range(times):
             provider = self.provider()
             provider._controllers.bind(  # noqa: SLF001 (past our own guard, as another program would)
-                f"CN={name},OU=Staff,{ROOT}", b"wrong", provider._controllers.deadline()  # noqa: SLF001
+                f"CN={name},OU=Staff,{ROOT}",
+                b"wrong",
+                provider._controllers.deadline(),  # noqa: SLF001
             )
 
     def other(self) -> "SandboxWorld":

@@ -52,7 +52,10 @@ PEOPLE = {
     "outsider": Person(unit="Elsewhere"),
     # each for the one test that changes them
     **dict.fromkeys(("changer", "dismissed", "leaver", "mover", "hasty", "renamed"), Person()),
-    **dict.fromkeys(("locked", "victim", "victim-of-loss", "typist", "besieged", "fine-grained", "locked-on-the-wire", "swapped"), Person()),
+    **dict.fromkeys(
+        ("locked", "victim", "victim-of-loss", "typist", "besieged", "fine-grained", "locked-on-the-wire", "swapped"),
+        Person(),
+    ),
     "disabled": Person(state=State.DISABLED),
     "expired": Person(state=State.EXPIRED),
     "newcomer": Person(state=State.MUST_CHANGE),
@@ -130,7 +133,11 @@ def samba_cast() -> dict[str, object]:
         name: {"unit": "OU=Groups", "security": team.security, "members": [*team.people, *team.groups]}
         for name, team in GROUPS.items()
     }
-    return {"units": ["OU=Staff", "OU=Deep,OU=Staff", "OU=Elsewhere", "OU=Services", "OU=Groups"], "people": people, "groups": groups}
+    return {
+        "units": ["OU=Staff", "OU=Deep,OU=Staff", "OU=Elsewhere", "OU=Services", "OU=Groups"],
+        "people": people,
+        "groups": groups,
+    }
 
 
 def slapd_cast() -> str:
@@ -145,7 +152,9 @@ def slapd_cast() -> str:
     entries = [f"dn: {SUFFIX}\nobjectClass: domain\ndc: corp\n"]
     entries += [f"dn: ou={unit},{SUFFIX}\nobjectClass: organizationalUnit\nou: {unit}\n" for unit in units]
     entries += [policy("default"), policy("graceful", grace=5)]
-    entries.append(f"dn: {READER}\nobjectClass: device\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: {PASSWORD}\n")
+    entries.append(
+        f"dn: {READER}\nobjectClass: device\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: {PASSWORD}\n"
+    )
     for number, (name, person) in enumerate({**PEOPLE, "grace": Person(state=State.GRACE)}.items()):
         state = lines.get(person.state, "")
         entries.append(

@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from contracts.cast import ADA_IS_IN, BAD_SPELLINGS, PASSWORD
 
 from broker.authenticate.attempts import AttemptRule, Attempts, Taken, take
-from broker.authenticate.identity import Group, Identity
+from broker.authenticate.identity import Group
 from broker.authenticate.ldap import LdapProvider, LdapSettings
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.clock import utc_now
 from broker.errors import TooManyAttempts, Unavailable
 from broker.sandbox.pki import SandboxPki
-from contracts.cast import ADA_IS_IN, BAD_SPELLINGS, PASSWORD
 
 PROVIDER = "corp-ad"
 
@@ -38,7 +37,7 @@ class MemoryAttempts:
         self.kept: dict[str, Attempts] = {}
         self._lock = threading.Lock()
 
-    def take(self, key: str, now: Any, rule: AttemptRule) -> Taken:
+    def take(self, key: str, now: datetime, rule: AttemptRule) -> Taken:
         with self._lock:
             self.kept[key], taken = take(self.read(key), now, rule)
         return taken
@@ -57,7 +56,7 @@ class World(ABC):
     """A DN that no server of this directory holds."""
 
     @abstractmethod
-    def settings(self, **changes: Any) -> LdapSettings:
+    def settings(self, **changes: object) -> LdapSettings:
         """Settings that work."""
 
     @abstractmethod
@@ -95,7 +94,7 @@ class World(ABC):
     @abstractmethod
     def starttls_url(self) -> str: ...
 
-    def provider(self, attempts: MemoryAttempts | None = None, **changes: Any) -> LdapProvider:
+    def provider(self, attempts: MemoryAttempts | None = None, **changes: object) -> LdapProvider:
         """A provider that is closed when the test ends."""
         return self.closing(
             LdapProvider(PROVIDER, self.settings(**changes), attempts=attempts or MemoryAttempts(), clock=utc_now)
@@ -294,9 +293,7 @@ class PasswordProviderContract:
 
         settings = world.settings(refusal_floor=0.5, budget=60, connect_timeout=30, receive_timeout=30)
         provider = world.closing(
-            LdapProvider(
-                PROVIDER, settings, attempts=MemoryAttempts(), clock=utc_now, monotonic=monotonic, sleep=sleep
-            )
+            LdapProvider(PROVIDER, settings, attempts=MemoryAttempts(), clock=utc_now, monotonic=monotonic, sleep=sleep)
         )
         for name, password in [("ada ", "x"), ("nobody", "x"), ("dora", "wrong"), ("disabled", PASSWORD)]:
             started = now[0] + 0.07
@@ -494,7 +491,15 @@ class PasswordProviderContract:
         steps = world.provider().check("ada")
         assert all(step.passed for step in steps), steps
         said = " ".join(f"{step.name}: {step.detail}" for step in steps)
-        for wanted in ("TLSv1", "certificate until", "service account", "clock", "look-up", "may sign in", "engineering"):
+        for wanted in (
+            "TLSv1",
+            "certificate until",
+            "service account",
+            "clock",
+            "look-up",
+            "may sign in",
+            "engineering",
+        ):
             assert wanted in said
         assert PASSWORD not in said
 
@@ -600,7 +605,7 @@ class ActiveDirectoryContract(PasswordProviderContract):
         for method in ("token-groups", "in-chain"):
             found = names(world.provider(groups=method).authenticate("ada", PASSWORD).groups)
             assert "mail-all" not in found
-            assert ADA_IS_IN <= found
+            assert found >= ADA_IS_IN
 
     def test_groups_are_known_by_their_sids(self, world: ADWorld) -> None:
         groups = world.provider().authenticate("ada", PASSWORD).groups
@@ -626,4 +631,3 @@ class ActiveDirectoryContract(PasswordProviderContract):
         time.sleep(2.5)
         provider = world.provider()
         assert provider.current(provider.authenticate("hasty", "Another-Horse-8")).username == "hasty"
-

@@ -14,8 +14,8 @@ from broker.evaluate import CONDITIONS
 EXAMPLE = Path(__file__).parents[2] / "config" / "mappings.yaml"
 
 
-def whats(*args: Any, **sections: Any) -> str:
-    return "\n".join(map(str, problems_of(*args, **sections)))
+def whats(document: dict[str, Any] | str | None = None, **sections: object) -> str:
+    return "\n".join(map(str, problems_of(sound(**sections) if document is None else document)))
 
 
 def test_the_annotated_example_is_sound_and_without_warnings() -> None:
@@ -83,7 +83,7 @@ def test_what_fits_together_is_checked_even_where_a_shape_is_wrong() -> None:
         ([], "keys and values are wanted"),
     ],
 )
-def test_a_condition_that_is_not_enforced_is_refused(conditions: Any, what: str) -> None:
+def test_a_condition_that_is_not_enforced_is_refused(conditions: object, what: str) -> None:
     assert what in whats(mappings=[a_mapping(conditions=conditions)])
     assert what in whats(guardrails=[{"name": "rail", "conditions": conditions}], mappings=[a_mapping()])
 
@@ -177,7 +177,7 @@ def test_a_group_that_is_not_known_by_anything_is_refused(group: dict[str, Any],
 
 
 @pytest.mark.parametrize("version", [None, 2, "1", True, 1.0])
-def test_another_version_is_refused(version: Any) -> None:
+def test_another_version_is_refused(version: object) -> None:
     document = {**sound(), "version": version}
     if version is None:
         del document["version"]
@@ -212,7 +212,7 @@ def test_several_files_are_one_document() -> None:
         ("guardrails", [{"name": "sre-reads", "conditions": {"mfa": {}}}]),
     ],
 )
-def test_a_name_is_declared_once_over_all_files_whatever_its_case(section: str, entry: Any) -> None:
+def test_a_name_is_declared_once_over_all_files_whatever_its_case(section: str, entry: object) -> None:
     base = json.dumps(sound(mappings=[a_mapping()]))
     more = json.dumps({"version": 1, section: entry})
     with pytest.raises(ConfigurationError, match="is declared twice, first at") as caught:

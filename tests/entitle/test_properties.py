@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 from builders import a_group
@@ -200,7 +201,7 @@ def test_more_groups_never_take_except_by_a_deny(document: dict[str, Any], mine:
 
 @some
 @for_all(documents, groups, st.randoms(use_true_random=False))
-def test_order_never_matters(document: dict[str, Any], mine: set[Group], order: Any) -> None:
+def test_order_never_matters(document: dict[str, Any], mine: set[Group], order: Random) -> None:
     turned = json.loads(json.dumps(document))
     for section in ("mappings", "denies", "guardrails"):
         order.shuffle(turned[section])

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from builders import a_group
@@ -26,7 +25,7 @@ from broker.evaluate import BUILT_IN
 DENY = {"name": "no", "groups": ["leavers"], "accounts": "all", "roles": "all"}
 
 
-def keys(*groups: Group, now: datetime = TODAY, **sections: Any) -> set[str]:
+def keys(*groups: Group, now: datetime = TODAY, **sections: object) -> set[str]:
     return set(given(snapshot_of(sound(**sections)), *groups, now=now))
 
 
@@ -65,7 +64,7 @@ def test_all_accounts_are_also_those_that_are_added_later() -> None:
         ({"tags": {"team": []}}, set()),
     ],
 )
-def test_all_fields_of_a_selector_must_hold(selector: Any, expected: set[str]) -> None:
+def test_all_fields_of_a_selector_must_hold(selector: object, expected: set[str]) -> None:
     found = keys(SRE, mappings=[a_mapping(accounts=selector)])
     assert found == {f"{account}/read-only" for account in expected}
 
@@ -232,9 +231,9 @@ def test_a_template_of_plain_names_compares_them_exactly() -> None:
 
 
 def test_a_deny_wins_over_everything() -> None:
-    sections = {"mappings": [a_mapping(roles="all"), by_template()], "denies": [DENY]}
-    assert len(keys(SRE, **sections)) == 9
-    assert not keys(SRE, LEAVERS, in_aws_ou("AWS-payments-dev-admin"), **sections)
+    mappings = [a_mapping(roles="all"), by_template()]
+    assert len(keys(SRE, mappings=mappings, denies=[DENY])) == 9
+    assert not keys(SRE, LEAVERS, in_aws_ou("AWS-payments-dev-admin"), mappings=mappings, denies=[DENY])
 
 
 def test_a_deny_takes_what_it_names_and_leaves_the_rest() -> None:

@@ -59,7 +59,7 @@ FULL = sound(
 )
 
 
-def shuffled(value: Any, seed: random.Random) -> Any:
+def shuffled(value: Any, seed: random.Random) -> Any:  # noqa: ANN401 (JSON)
     """The same in another order, everywhere."""
     if isinstance(value, dict):
         items = [(key, shuffled(own, seed)) for key, own in value.items()]

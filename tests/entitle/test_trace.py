@@ -67,7 +67,7 @@ def test_a_group_that_was_replaced_is_told_apart_from_a_missing_one() -> None:
     trace = explain(
         snapshot_of(sound(mappings=[a_mapping()])), [taken], account="payments-dev", role="read-only", now=TODAY
     )
-    assert [(line.part, line.by) for line in trace.lines][0] == (Part.REPLACED, (taken,))
+    assert next((line.part, line.by) for line in trace.lines) == (Part.REPLACED, (taken,))
     assert trace.entitlement is None
 
 

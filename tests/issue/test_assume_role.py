@@ -1,6 +1,8 @@
 """What the contract does not reach: crooked answers, several regions, time, and the broker's own credentials."""
 
+import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import HOUR, MINUTE, a_permit, a_role, an_account, an_entitlement
+from builders import HOUR, MINUTE, a_permit, a_role, an_entitlement
 from contracts.issuer import someone
 from issue.crooked import Asked, Crooked, Reply, caller, credentials, crooked_sts, error
 from issue.stages import BROKER_ROLE, OTHER_REGION, REGION, TRUSTING, an_issuer, key_file, sandbox
@@ -128,6 +130,17 @@ def test_the_request_says_what_the_session_is(sts: Crooked, key: Path) -> None:
     assert not [name for name in form if name.startswith(("Transitive", "Policy", "ExternalId"))]
 
 
+def test_no_secret_is_logged_however_much_is_logged(sts: Crooked, key: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    issuer = an_issuer(sts.url, key)
+    issue(issuer)
+    assert "token-token-token-token" not in caplog.text
+    assert "secret-secret-secret" not in caplog.text
+    with caplog.at_level(logging.DEBUG, logger="botocore"):  # the control: botocore would tell
+        issue(issuer)
+    assert "token-token-token-token" in caplog.text
+
+
 # errors
 
 
@@ -223,8 +236,6 @@ def test_a_refused_connection_moves_on(sts: Crooked, key: Path) -> None:
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(sts: Crooked, key: Path) -> None:
-    import threading  # noqa: PLC0415 (for this one)
-
     over = threading.Event()
 
     def slow(asked: Asked) -> Reply:
@@ -446,7 +457,3 @@ def test_a_refusal_tells_the_time_too_and_nonsense_does_not(sts: Crooked, key: P
     with pytest.raises(IssueRefused):
         issuer.check()
     assert issuer.clock_offset() is not None
-
-
-def test_the_account_of_a_test_is_one_of_the_stage() -> None:
-    assert an_account().id == TRUSTING.id

@@ -25,6 +25,7 @@ from neighbours import missing, need
 
 REALM = "corp.example.test"
 DOMAIN = "CORP"
+SID = "S-1-5-21-1111111111-2222222222-3333333333"
 ROOT = "DC=corp,DC=example,DC=test"
 ADMINISTRATOR = f"CN=Administrator,CN=Users,{ROOT}"
 PASSWORD = "Adm1n-Passw0rd!"
@@ -141,15 +142,11 @@ def make_image(folder: Path, cast: Mapping[str, object]) -> SambaImage:
     home = folder / "made"
     home.mkdir()
     configuration = configure(home, pki, FIRST)
-    _run(
-        [tool, "domain", "provision", "-s", configuration, f"--realm={REALM.upper()}", f"--domain={DOMAIN}"]
-        + ["--server-role=dc", "--dns-backend=NONE", "--host-name=dc1", f"--host-ip={FIRST}"]
-        + [f"--adminpass={PASSWORD}", "--domain-sid=S-1-5-21-1111111111-2222222222-3333333333", "--quiet"]
-    )
-    _run(
-        [tool, "domain", "passwordsettings", "set", "-s", configuration, "--min-pwd-age=0", "--history-length=0"]
-        + [f"--account-lockout-threshold={LOCKOUT_THRESHOLD}"]
-    )
+    options = ["--server-role=dc", "--dns-backend=NONE", "--host-name=dc1", f"--host-ip={FIRST}", "--quiet"]
+    options += [f"--realm={REALM.upper()}", f"--domain={DOMAIN}", f"--adminpass={PASSWORD}", f"--domain-sid={SID}"]
+    _run([tool, "domain", "provision", "-s", configuration, *options])
+    rules = ["--min-pwd-age=0", "--history-length=0", f"--account-lockout-threshold={LOCKOUT_THRESHOLD}"]
+    _run([tool, "domain", "passwordsettings", "set", "-s", configuration, *rules])
     (folder / "cast.json").write_text(json.dumps(cast), encoding="utf-8")
     _run(["/usr/bin/python3", _SEED, configuration, folder / "cast.json"])
     for name, person in cast["people"].items():  # type: ignore[attr-defined]  # JSON has no types
@@ -167,7 +164,7 @@ def samba_server(image: SambaImage, folder: Path, address: str = FIRST) -> Itera
     """Run the domain at `address`; where `folder` holds none yet, the snapshot is restored into it."""
     if not (folder / "private").is_dir():
         with tarfile.open(image.snapshot) as archive:
-            archive.extractall(folder, filter="fully_trusted")
+            archive.extractall(folder, filter="fully_trusted")  # noqa: S202 (our own, made a moment ago)
     configuration = configure(folder, image.pki, address)
     with (folder / "out.log").open("ab") as log:
         process = subprocess.Popen(

@@ -136,7 +136,11 @@ def slapd_server(
             encoding="utf-8",
         )
         added = subprocess.run(
-            [need("slapadd", "slapd"), "-f", configuration, "-q"], input=ldif, capture_output=True, text=True, check=False
+            [need("slapadd", "slapd"), "-f", configuration, "-q"],
+            input=ldif,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if added.returncode:
             raise RuntimeError(added.stderr)

@@ -7,6 +7,7 @@ from broker.authenticate.identity import Group
 from broker.authenticate.ldap.account import Account, Dialect
 from broker.authenticate.ldap.answer import Deadline, Entry, Unusable
 from broker.authenticate.ldap.controllers import Controllers, Facts, Session
+from broker.authenticate.ldap.lockout import BadPasswords
 from broker.authenticate.ldap.names import Name
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.clock import Clock
@@ -18,6 +19,8 @@ class Found:
 
     facts: Facts
     accounts: tuple[Account, ...]
+    bad_passwords: BadPasswords | None
+    """How near the one account is to a lockout; None where it is not one, or nobody tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,9 @@ class Accounts:
         where = self._dialect.by_name(name)
 
         def work(session: Session) -> Found:
-            entries = self._search(session, where)
-            return Found(facts=session.facts, accounts=tuple(map(self._dialect.account, entries)))
+            accounts = tuple(map(self._dialect.account, self._search(session, where)))
+            bad = self._dialect.bad_passwords(accounts[0], session.facts) if len(accounts) == 1 else None
+            return Found(facts=session.facts, accounts=accounts, bad_passwords=bad)
 
         return self._controllers.run(work, deadline)
 
@@ -63,10 +67,14 @@ class Accounts:
             entries = self._search(session, where)
             if not entries:
                 return None
-            if len(entries) > 1 or (at and entries[0].dn != at):  # check: same-account-after-bind
+            account = self._dialect.account(entries[0])
+            if len(entries) > 1 or account.subject != subject:  # check: subject-is-one-account
+                message = "the account's id is not its own"
+                raise Unusable(message)
+            if at and account.dn != at:  # check: same-account-after-bind
                 message = "the account changed its place while it was read"
                 raise Unusable(message)
-            return self._state(session, self._dialect.account(entries[0]), since)
+            return self._state(session, account, since)
 
         state = self._controllers.run(work, deadline)
         if state is None:

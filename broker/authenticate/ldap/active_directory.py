@@ -113,9 +113,9 @@ class ActiveDirectory:
     def bad_passwords(self, account: Account, facts: Facts) -> BadPasswords:
         """See the protocol. AD resets badPwdCount only at the next try: it counts until `forgotten_at`."""
         entry = account.entry
-        last = filetime(int(entry.text("badPasswordTime") or 0)) - (facts.offset or timedelta(0))
+        last = filetime(entry.count("badPasswordTime")) - (facts.offset or timedelta(0))
         return BadPasswords(
-            count=int(entry.text("badPwdCount") or 0),
+            count=entry.count("badPwdCount"),
             forgotten_at=last + facts.lockout_window,
             locked=bool(entry.number(_COMPUTED) & _LOCKED),
         )

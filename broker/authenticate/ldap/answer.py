@@ -67,6 +67,10 @@ class Entry:
         """The one value, a whole number."""
         return self.decoded(name, int)
 
+    def count(self, name: str) -> int:
+        """The same; 0 where there is none."""
+        return self.number(name) if self.all(name) else 0
+
     def text(self, name: str) -> str:
         """The first value as text, for people to read; empty where there is none."""
         return next(iter(self.all(name)), b"").decode(errors="replace")

@@ -8,7 +8,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import TypeVar
 
@@ -207,9 +207,9 @@ class Controllers:
         if self._settings.active_directory and not is_ad:  # check: server-is-active-directory
             message = "the server is not an Active Directory domain controller; set kind: generic"
             raise Unusable(message)
-        told = root.text("currentTime")
         # Whole seconds are told: on average the true time is half a second later.
-        offset = generalized_time(told) + timedelta(seconds=0.5) - ours if told else None
+        told = root.decoded("currentTime", _instant) + timedelta(seconds=0.5) if root.all("currentTime") else None
+        offset = told - ours if told else None
         facts = Facts(active_directory=is_ad, naming_context=root.text("defaultNamingContext"), offset=offset)
         return self._with_lockout(facts, link) if self._settings.active_directory else facts
 
@@ -266,3 +266,7 @@ class Controllers:
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(f"directory {self.name}")
+
+
+def _instant(octets: bytes) -> datetime:
+    return generalized_time(octets.decode())

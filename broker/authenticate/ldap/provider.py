@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from broker.authenticate.attempts import AttemptRule, AttemptStore
 from broker.authenticate.identity import Identity
 from broker.authenticate.ldap.account import Account, Dialect
-from broker.authenticate.ldap.accounts import Accounts, State
+from broker.authenticate.ldap.accounts import Accounts, Found, State
 from broker.authenticate.ldap.active_directory import ActiveDirectory
 from broker.authenticate.ldap.answer import Deadline, Unusable
 from broker.authenticate.ldap.check import Checker
-from broker.authenticate.ldap.controllers import Controllers, Facts
+from broker.authenticate.ldap.controllers import Controllers
 from broker.authenticate.ldap.generic import Generic
-from broker.authenticate.ldap.lockout import LockoutPolicy, rule_for_account, rule_for_names
+from broker.authenticate.ldap.lockout import BadPasswords, LockoutPolicy, rule_for_account, rule_for_names
 from broker.authenticate.ldap.names import Name, parse_name
 from broker.authenticate.ldap.security_groups import SecurityGroups, SidCache
 from broker.authenticate.ldap.settings import LdapSettings
@@ -140,13 +140,13 @@ class LdapProvider:
         name, secret = self._parse(username), _octets(password)
         # (3) exactly one account
         deadline = self._controllers.deadline()
-        account, facts = self._find(name, deadline)
-        policy = self._dialect.lockout_policy(facts)
+        account, found = self._find(name, deadline)
+        policy = self._dialect.lockout_policy(found.facts)
         if account is None:
             self._take(f"name:{name.fingerprint()}", rule_for_names(self._rule, policy))
             raise SignInRefused(Reason.UNKNOWN_USER)
         # (4) within the rules for tries
-        self._count(account, facts, policy)
+        self._count(account, found.bad_passwords, policy)
         # (5) the right password
         reason = self._verdict(account, secret, deadline)
         if reason is not None:  # check: bind-verdict
@@ -163,16 +163,15 @@ class LdapProvider:
             raise SignInRefused(Reason.NAME_NOT_ALLOWED)
         return name
 
-    def _find(self, name: Name, deadline: Deadline) -> tuple[Account | None, Facts]:
+    def _find(self, name: Name, deadline: Deadline) -> tuple[Account | None, Found]:
         """The one account that has this name, or None."""
         found = self._accounts.find(name, deadline)
         if len(found.accounts) > 1:  # check: exactly-one-account
             raise SignInRefused(Reason.AMBIGUOUS)
-        return next(iter(found.accounts), None), found.facts
+        return next(iter(found.accounts), None), found
 
-    def _count(self, account: Account, facts: Facts, policy: LockoutPolicy | None) -> None:
-        """Count one try at an account, or refuse it: here, and below the directory's own lockout."""
-        bad = self._dialect.bad_passwords(account, facts)
+    def _count(self, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None) -> None:
+        """Count one try at an account, or refuse it: within the rule, and below the directory's own lockout."""
         if bad is not None and bad.locked:
             raise SignInRefused(Reason.LOCKED, subject=account.subject, username=account.username)
         rule = rule_for_account(self._rule, policy, bad, self._clock())

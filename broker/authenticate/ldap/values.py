@@ -12,6 +12,8 @@ NEVER = 2**63 - 1
 """accountExpires of an account that never does; 0 means the same."""
 
 _FIRST_INSTANT = datetime(1601, 1, 1, tzinfo=UTC)
+_LAST_INSTANT = (datetime(9000, 1, 1, tzinfo=UTC) - _FIRST_INSTANT) // timedelta(microseconds=1)
+_CENTURY = timedelta(days=36_525)
 _SID_HEAD = 8
 
 
@@ -54,19 +56,13 @@ def in_filter(octets: bytes) -> str:
 
 
 def filetime(steps: int) -> datetime:
-    """An instant that AD counts in 100 ns steps since 1601; instants beyond year 9999 are the last one."""
-    try:
-        return _FIRST_INSTANT + timedelta(microseconds=steps // 10)
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+    """An instant that AD counts in 100 ns steps since 1601; outside of 1601 to 9000, its end."""
+    return _FIRST_INSTANT + timedelta(microseconds=min(max(steps, 0) // 10, _LAST_INSTANT))
 
 
 def interval(steps: int) -> timedelta:
-    """A span that AD keeps as a negative number of 100 ns steps; "for ever" becomes the longest there is."""
-    try:
-        return timedelta(microseconds=-steps // 10)
-    except OverflowError:
-        return timedelta.max
+    """A span that AD keeps as a negative number of 100 ns steps; "for ever" becomes a century."""
+    return min(timedelta(microseconds=-steps // 10), _CENTURY)
 
 
 def generalized_time(text: str) -> datetime:

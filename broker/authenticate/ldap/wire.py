@@ -182,6 +182,9 @@ class Link:
             )
         finally:
             self._connection.password = self._connection.request = None
+        if result["type"] != "bindResponse":  # check: answer-to-a-bind
+            message = "the answer to a bind is none"
+            raise Away(message)
         policy = (result.get("controls") or {}).get(_PASSWORD_POLICY)
         return BindAnswer(
             code=result["result"], message=result["message"], policy=None if policy is None else policy["value"] or b""
@@ -279,6 +282,9 @@ def _connect(address: Address, deadline: Deadline, timeout: float) -> socket.soc
             raw.settimeout(deadline.left(timeout))
             raw.connect(where)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except TimedOut:
+            raw.close()
+            raise
         except OSError as error:
             raw.close()
             problem = error
@@ -295,7 +301,7 @@ def _connect(address: Address, deadline: Deadline, timeout: float) -> socket.soc
 
 
 def _entry(found: Any) -> Entry:  # noqa: ANN401 (ldap3 has no types)
-    values = {name.lower(): tuple(octets) for name, octets in found["raw_attributes"].items()}
+    values = {name.lower(): tuple(octets or ()) for name, octets in found["raw_attributes"].items()}
     if any(";range=" in name for name in values):  # check: values-in-part
         message = "the server sent the values of an attribute in part"
         raise Unusable(message)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 from broker.entitle.catalogue import Catalogue
@@ -18,7 +17,7 @@ class Report(Protocol):
         """Where it is, what is wrong, what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The document as far as it could be read, and whom to tell."""
 
@@ -26,6 +25,8 @@ class Context:
     catalogue: Catalogue
     providers: Mapping[str, bool] | None
     """The names in `broker.yaml`, and whether the groups of each have distinguished names; None: not known."""
+    with_dns: frozenset[str]
+    """Providers of which the document itself writes distinguished names: believed where `providers` is not known."""
     whole: bool
     """No entry is missing because of a problem that has been reported already."""
     problem: Report
@@ -48,18 +49,16 @@ class Context:
 
     def has_dns(self, provider: str) -> bool:
         """Whether its groups have distinguished names, as far as is known."""
-        return provider in self._with_dns if self.providers is None else self.providers[provider]
+        return provider in self.with_dns if self.providers is None else self.providers[provider]
 
-    @cached_property
-    def _with_dns(self) -> frozenset[str]:
-        """Providers of which the document itself writes distinguished names."""
-        templates = [
-            rule.shape.groups
-            for rules in (self.declared.mappings, self.declared.denies)
-            for rule in rules.values()
-            if isinstance(rule.shape.groups, TemplateShape)
-        ]
-        by_template = {template.provider for template in templates if template.under}
-        return frozenset(
-            by_template | {entry.shape.provider for entry in self.declared.groups.values() if entry.shape.dn}
-        )
+
+def providers_with_dns(declared: Declared) -> frozenset[str]:
+    """Providers of which the document itself writes distinguished names."""
+    templates = [
+        rule.shape.groups
+        for rules in (declared.mappings, declared.denies)
+        for rule in rules.values()
+        if isinstance(rule.shape.groups, TemplateShape)
+    ]
+    by_template = {template.provider for template in templates if template.under}
+    return frozenset(by_template | {entry.shape.provider for entry in declared.groups.values() if entry.shape.dn})
