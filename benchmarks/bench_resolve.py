@@ -94,12 +94,12 @@ def figures() -> Iterator[Figure]:
         target=2,
     )
     yield Figure(
-        group="resolve", name="read-to-compose", measured=ratio(partial(snapshot, text), compose, rounds=5), target=2.5
+        group="resolve", name="read-to-compose", measured=ratio(partial(snapshot, text), compose, rounds=3), target=2.5
     )
     dumped = large.dump()
     yield Figure(
         group="resolve",
         name="load-to-compose",
-        measured=ratio(lambda: load(dumped, CONDITIONS, built_in=BUILT_IN), compose, rounds=5),
+        measured=ratio(lambda: load(dumped, CONDITIONS, built_in=BUILT_IN), compose, rounds=3),
         target=0.3,
     )

@@ -29,6 +29,7 @@ from broker.flow.parts import Freshness, Parts, record
 from broker.issue.assume_role import AssumeRole
 from broker.keys import Keyring, Purpose
 from broker.record.event import Outcome, Tag
+from broker.record.heard import Heard
 from broker.record.ids import uuid7
 from broker.record.writer import AuditTrail
 from broker.sessions.session import Limits, Sessions
@@ -77,6 +78,8 @@ class Broker:
         try:
             self.trail.close(self.parts.clock())
         finally:
+            for provider in self.parts.providers.values():
+                provider.close()
             self.storage.close()
 
 
@@ -106,7 +109,7 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
         recovery=RecoveryCodes(tools),
         mapping=mapping,
         issuer=issuer,
-        trail=metrics.counted(trail),
+        trail=Heard(trail, written=metrics.written, lost=metrics.lost),
         freshness=Freshness(
             outage_grace=settings.directory.outage_grace,
             outage_grace_of_role=settings.directory.outage_grace_of_role,

@@ -92,6 +92,9 @@ class PasswordProvider(Protocol):
     def clock_offset(self) -> timedelta | None:
         """How far the provider's clock is ahead of ours; None where it does not say. Raises `errors.Unavailable`."""
 
+    def close(self) -> None:
+        """Let go of every connection that is kept; the provider may go on to be used."""
+
     def problems(self) -> list[Problem]:
         """What a start should refuse: a server that was reached and contradicts the settings. Away is no problem."""
 

@@ -33,7 +33,7 @@ class Document:
     plain: Mapping[str, Any]
     """The canonical form."""
     where: Mapping[str, str]
-    """Name of a guardrail, mapping or deny -> `file:line`."""
+    """Name of a guardrail, mapping or deny -> `file:line`; of a test with `tests/` before it."""
     warnings: tuple[Problem, ...]
     """What is allowed and probably not meant."""
     reader: ConditionReader = field(repr=False)
@@ -73,8 +73,8 @@ def read_document(
     if problems.found:
         raise ConfigurationError(problems.in_order(tuple(files)))
     where = {
-        name: entry.where(()).rpartition(":")[0]
-        for section in ("guardrails", "mappings", "denies")
+        f"tests/{name}" if section == "tests" else name: entry.where(()).rpartition(":")[0]
+        for section in LISTED
         for name, entry in declared.section(section).items()
     }
     return Document(

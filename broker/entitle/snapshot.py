@@ -45,6 +45,8 @@ class DocumentTest:
     """An expectation that stands in the document itself."""
 
     name: str
+    where: str
+    """`file:line`."""
     groups: frozenset[Group]
     at: datetime | None
     """None: the moment of checking."""
@@ -208,6 +210,7 @@ class _Builder:
     def _test(self, name: str, own: Mapping[str, Any]) -> DocumentTest:
         return DocumentTest(
             name=name,
+            where=self._where.get(f"tests/{name}", ""),
             groups=frozenset(self._test_group(group) for group in own["groups"]),
             at=datetime.fromisoformat(own["at"]) if "at" in own else None,
             address=ip_address(own["address"]) if "address" in own else None,

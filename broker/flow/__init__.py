@@ -84,14 +84,8 @@ def sign_in(
         record(parts, Tag.SIGN_IN_REFUSED, Outcome.DENIED, circumstances, None, note)
         raise
     except (TooManyAttempts, Unavailable) as error:
-        record(
-            parts,
-            Tag.SIGN_IN_REFUSED,
-            Outcome.FAILED,
-            circumstances,
-            None,
-            {"provider": provider, "reason": error.code},
-        )
+        note = {"provider": provider, "reason": error.code}
+        record(parts, Tag.SIGN_IN_REFUSED, _outcome(error), circumstances, None, note)
         raise
     person, is_new = recognise(parts.people, identity, new_id=parts.new_id)
     session = session.signed_in(
@@ -260,9 +254,13 @@ def _factor_event(
     parts: Parts, tag: Tag, circumstances: Circumstances, proof: Proof, method: Method, no: BrokerError
 ) -> None:
     """What was wrong with a factor: told apart in the trail only."""
-    refused = isinstance(no, FactorRefused)
     note = {"method": method.value, "reason": no.reason.value if isinstance(no, FactorRefused) else no.code}
-    record(parts, tag, Outcome.DENIED if refused else Outcome.FAILED, circumstances, proof, note)
+    record(parts, tag, _outcome(no), circumstances, proof, note)
+
+
+def _outcome(no: BrokerError) -> Outcome:
+    """Whether a rule said no, or nobody could be asked."""
+    return Outcome.FAILED if isinstance(no, Unavailable) else Outcome.DENIED
 
 
 def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:
@@ -272,8 +270,8 @@ def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:
 
 
 def _keep(parts: Parts, session: Session, identity: Identity) -> Proof:
-    fresh = replace(session, identity=identity)
-    if not parts.sessions.keep(fresh):
+    fresh = parts.sessions.change(session, lambda kept: replace(kept, identity=identity))
+    if fresh is None:  # check: reread-of-an-ended-session
         message = "This session has ended."
         raise NotSignedIn(message, remedy="Sign in again.")
     return proof_of(fresh)

@@ -5,6 +5,7 @@ A document that has a problem, or breaks one of its own tests, is not applied; t
 
 import hashlib
 import hmac
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,9 +70,9 @@ class Cache:
     macs: Callable[[bytes], list[bytes]]
     """Under every key, the current one first."""
 
-    def get(self, files: Files) -> Snapshot | None:
-        """The snapshot of exactly this text, if it is there and was made by a broker with our keys."""
-        digest = _digest(files)
+    def get(self, files: Files, providers: Mapping[str, bool]) -> Snapshot | None:
+        """The snapshot of exactly this text under these providers, if a broker with our keys left it there."""
+        digest = _digest(files, providers)
         try:
             kept = self.store.get(digest)
         except Unavailable:
@@ -89,21 +90,21 @@ class Cache:
         except ConfigurationError:
             return None
 
-    def put(self, files: Files, snapshot: Snapshot, now: datetime) -> None:
+    def put(self, files: Files, providers: Mapping[str, bool], snapshot: Snapshot, now: datetime) -> None:
         """Leave it for the next worker; a cache that cannot be written is no reason to stop."""
-        digest, dumped = _digest(files), snapshot.dump()
+        digest, dumped = _digest(files, providers), snapshot.dump()
         try:
             self.store.put(digest, self.macs(digest.encode() + dumped)[0] + dumped, now)
         except Unavailable:
             log.warning("the compiled mapping snapshot could not be kept")
 
 
-def _digest(files: Files) -> str:
-    """Of names and texts, in order, with their lengths."""
+def _digest(files: Files, providers: Mapping[str, bool]) -> str:
+    """Of the providers that the text is checked against, and of names and texts, in order, with their lengths."""
     digest = hashlib.sha256()
-    for name, text in files.items():
-        for part in (name.encode(), text.encode()):
-            digest.update(len(part).to_bytes(8) + part)
+    against = json.dumps(providers, sort_keys=True)
+    for part in (against, *(part for item in files.items() for part in item)):
+        digest.update(len(part.encode()).to_bytes(8) + part.encode())
     return digest.hexdigest()
 
 
@@ -119,40 +120,50 @@ class InForce:
         clock: Clock,
     ) -> None:
         """Read once, or raise `ConfigurationError`."""
-        self._read, self._cache, self._providers, self._clock = read, cache, providers, clock
+        self._read, self._cache, self._providers, self._clock = read, cache, dict(providers), clock
         self._files = read()
         self.noted: Callable[[Snapshot | None, str], None] = lambda _snapshot, _why: None
         """Hears of each change before it counts: the new snapshot, or None and why not."""
         self._snapshot = self._compiled(self._files)
+        self._refused: Files | None = None
         self.refused_at: datetime | None = None
-        """When a changed document was last refused; None: what stands in the files is in force."""
+        """When a changed document was refused; None: what stands in the files is in force."""
 
     def __call__(self) -> Snapshot:
         """The snapshot in force."""
         return self._snapshot
 
     def refresh(self) -> None:
-        """Look at the files again; a change comes into force whole, or not at all."""
+        """Look at the files again; a change comes into force whole, or not at all.
+
+        A text that was refused is not compiled again until it changes. Raises `Unavailable` when the change cannot be
+        recorded; then nothing has changed.
+        """
+        files: Files | None = None
         try:
             files = self._read()
             if files == self._files:
+                self._refused, self.refused_at = None, None
+                return
+            if files == self._refused:
                 return
             snapshot = self._compiled(files)
         except ConfigurationError as error:
-            if self.refused_at is None:
+            if self.refused_at is None or files != self._refused:
                 self.noted(None, str(error.problems[0]))
                 log.error("the changed mapping document is refused, the old one stays:\n%s", error.message)  # noqa: TRY400 (a message for people, not a traceback)
-            self.refused_at = self._clock()
+                self._refused, self.refused_at = files, self._clock()
             return
         self.noted(snapshot, "")
-        self._files, self._snapshot, self.refused_at = files, snapshot, None
+        self._files, self._snapshot = files, snapshot
+        self._refused, self.refused_at = None, None
 
     def _compiled(self, files: Files) -> Snapshot:
         """From the cache (whose tests passed when it was compiled), else from the text."""
         now = self._clock()
-        kept = self._cache.get(files)
+        kept = self._cache.get(files, self._providers)
         if kept is not None:
             return kept
         snapshot = read_mapping(files, providers=self._providers, now=now)
-        self._cache.put(files, snapshot, now)
+        self._cache.put(files, self._providers, snapshot, now)
         return snapshot

@@ -39,7 +39,7 @@ class Session:
     """One browser's session, from the first page on. Before the password there is no identity in it."""
 
     key: str
-    """SHA-256 (hex) of the token."""
+    """SHA-256 (hex) of the token; empty: nothing is kept of it yet."""
     door: Door
     created_at: datetime
     seen_at: datetime
@@ -116,12 +116,20 @@ class Sessions:
         self._limits = limits
         self._new_token = new_token
 
-    def open(self, now: datetime, *, address: str) -> tuple[str, Session]:
-        """A new session with nobody in it, and its token."""
+    def blank(self, now: datetime, *, address: str) -> Session:
+        """A session with nobody in it. Nothing is kept of it, so that a look costs no room, until `start`."""
+        return Session(key="", door=Door.BROWSER, created_at=now, seen_at=now, address=address)
+
+    def new_token(self) -> str:
+        """A token as sessions have them, worth nothing by itself."""
+        return self._new_token()
+
+    def start(self, session: Session) -> tuple[str, Session]:
+        """Keep a blank one from now on, under a new token."""
         token = self._new_token()
-        session = Session(key=key_of(token), door=Door.BROWSER, created_at=now, seen_at=now, address=address)
-        self._store.add(session, until=session.ends_at(self._limits))
-        return token, session
+        started = replace(session, key=key_of(token))
+        self._store.add(started, until=started.ends_at(self._limits))
+        return token, started
 
     def find(self, token: str, now: datetime) -> Session | None:
         """The live session of this token; one that has run out is ended."""
@@ -133,12 +141,21 @@ class Sessions:
             return None
         return session
 
-    def keep(self, session: Session) -> bool:
-        """Write back what changed; False: it ended meanwhile (logged out) and stays ended."""
-        return self._store.update(session, until=session.ends_at(self._limits))
+    def change(self, session: Session, change: Callable[[Session], Session]) -> Session | None:
+        """Apply `change` to the session as it is kept now, which another request may have changed since it was read.
+
+        What it is then; None: it ended meanwhile (logged out) and stays ended.
+        """
+        kept = self._store.get(session.key)
+        if kept is None:
+            return None
+        changed = change(kept)
+        return changed if self._store.update(changed, until=changed.ends_at(self._limits)) else None
 
     def rotate(self, session: Session) -> tuple[str, Session] | None:
         """The same session under a new token; None when the old one is gone (logged out meanwhile)."""
+        if not session.key:
+            return self.start(session)
         token = self._new_token()
         moved = replace(session, key=key_of(token))
         if not self._store.move(session.key, moved, until=moved.ends_at(self._limits)):

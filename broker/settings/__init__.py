@@ -2,39 +2,49 @@
 
 Order: environment over file over default. `BROKER_SERVER__URL` sets `server.url`; a `BROKER_*` variable that sets
 nothing is an error, as is an unknown key in the file. A secret `x` may be given as `x_file`, the path of a file that
-holds it. Relative paths are taken from the folder of `broker.yaml`. All problems are reported at once.
+holds it. Relative paths are taken from the folder of `broker.yaml`. All problems are reported at once, and none of
+them tells a value.
+
+`sections` what may stand there · `reader` from files to data · `wording` what is wrong, in words · `schema` for editors
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from broker.authenticate import PROVIDERS
-from broker.entitle.source import Source, read_yaml
 from broker.errors import ConfigurationError, Problem
+from broker.settings.reader import Raw, dotted, read
+from broker.settings.schema import all_keys, secret_names, settings_schema
 from broker.settings.sections import OwnerGroup, Section, Settings
+from broker.settings.wording import in_words
 from broker.storage import StorageSettings
 
 __all__ = [
     "Loaded",
     "OwnerGroup",
     "Settings",
+    "StorageSettings",
     "endpoint_overrides",
     "examples",
     "find_file",
     "load",
+    "load_storage",
     "metrics_folder",
+    "new_metrics_folder",
     "read_mapping_files",
+    "settings_schema",
 ]
 
 M = TypeVar("M", bound=BaseModel)
 
-PREFIX = "BROKER_"
 PLACES = (Path("broker.yaml"), Path("/etc/broker/broker.yaml"))
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +67,24 @@ def find_file(environ: Mapping[str, str] = os.environ) -> Path:
 
 def load(file: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     """Read everything, or raise `ConfigurationError` with every problem at once."""
+    raw = read(file, environ, secret_names())
+    settings = _validate(raw)
+    if settings is None or raw.problems:
+        raise raw.error()
+    return Loaded(settings=_anchored(settings, file.parent.resolve()), file=file, sources=raw.sources)
+
+
+def load_storage(file: Path, environ: Mapping[str, str] = os.environ) -> StorageSettings:
+    """`storage:` alone, for whoever may read the database and nothing else. Raises `ConfigurationError`."""
+    raw = read(file, environ, secret_names(), only="storage")
+    settings: StorageSettings | None = None
     try:
-        source = read_yaml(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(
-            where=str(file), what=f"cannot be read ({error})", remedy="name it with --config or $BROKER_CONFIG"
-        )
-        raise ConfigurationError([problem]) from error
-    data = source.data if isinstance(source.data, dict) else {}
-    problems: list[Problem] = []
-    sources = dict(_paths(data, source))
-    _overlay(data, environ, sources, problems)
-    _read_secret_files(data, file.parent, sources, problems)
-    settings = _validate(data, sources, problems)
-    if settings is None or problems:
-        raise ConfigurationError(problems)
-    return Loaded(settings=_anchored(settings, file.parent.resolve()), file=file, sources=sources)
+        settings = StorageSettings.model_validate(raw.data.get("storage", {}))
+    except ValidationError as error:
+        raw.problems.extend(in_words(error, raw.sources, all_keys(), ("storage",)))
+    if settings is None or raw.problems:
+        raise raw.error()
+    return settings.anchored(file.parent.resolve())
 
 
 def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
@@ -82,7 +94,8 @@ def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
         try:
             texts[str(file)] = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            problem = Problem(where=str(file), what=f"cannot be read ({error})", remedy="see mappings.files")
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            problem = Problem(where=str(file), what=f"cannot be read ({why})", remedy="see mappings.files")
             raise ConfigurationError([problem]) from error
     return texts
 
@@ -100,116 +113,44 @@ def endpoint_overrides(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def metrics_folder(environ: Mapping[str, str] = os.environ) -> str:
     """Where the processes of one server put their counters together; empty: there is one process."""
-    return environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    return environ.get(METRICS, "")
 
 
-def _paths(data: object, source: Source, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Every value's dotted path and position."""
-    yield _dotted(path), source.where(path)
-    items: Sequence[tuple[str | int, object]] = ()
-    if isinstance(data, dict):
-        items = list(data.items())
-    elif isinstance(data, list):
-        items = list(enumerate(data))
-    for key, value in items:
-        yield from _paths(value, source, (*path, key))
+def new_metrics_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
+    """Make that folder, fresh and private, and say so to prometheus_client, which looks only when it is imported.
+
+    The caller removes it in the end. One that was named before is left alone: it may hold another run's counters.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="broker-metrics-"))
+    environ[METRICS] = str(folder)
+    return folder
 
 
-def _dotted(path: Sequence[str | int]) -> str:
-    return ".".join(map(str, path))
-
-
-def _overlay(
-    data: dict[str, Any], environ: Mapping[str, str], sources: dict[str, str], problems: list[Problem]
-) -> None:
-    """Put `BROKER_A__B=value` at `a.b`. Values are plain text; lists and nested values belong into the file."""
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or name == "BROKER_CONFIG" or name.startswith("BROKER_TEST_"):
-            continue
-        path = name.removeprefix(PREFIX).lower().split("__")
-        target = data
-        for step in path[:-1]:
-            inner = target.setdefault(step, {})
-            if not isinstance(inner, dict):
-                problems.append(Problem(where=f"${name}", what=f"{step} holds no keys", remedy="see docs/settings.md"))
-                break
-            target = inner
-        else:
-            target[path[-1]] = environ[name]
-            sources[_dotted(path)] = f"${name}"
-
-
-def _secret_names(model: type[BaseModel]) -> Iterator[str]:
-    """The names of all secret fields in `model` and the sections below it."""
-    for name, field in model.model_fields.items():
-        if "SecretStr" in str(field.annotation):
-            yield name
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _secret_names(field.annotation)
-
-
-def _all_secret_names() -> frozenset[str]:
-    kinds: list[type[BaseModel]] = [Settings, *(settings for settings, _ in PROVIDERS.values())]
-    return frozenset(name for kind in kinds for name in _secret_names(kind))
-
-
-def _read_secret_files(
-    data: dict[str, Any], folder: Path, sources: dict[str, str], problems: list[Problem], path: tuple[str, ...] = ()
-) -> None:
-    """Turn each `secret_file: PATH` into `secret: CONTENT`."""
-    secrets = _all_secret_names()
-    for key, value in list(data.items()):
-        name = key.removesuffix("_file")
-        here = _dotted((*path, key))
-        if isinstance(value, dict):
-            _read_secret_files(value, folder, sources, problems, (*path, key))
-        elif name != key and name in secrets:
-            if name in data:
-                problems.append(
-                    Problem(where=sources[here], what=f"both {name} and {key} are given", remedy="keep one")
-                )
-                continue
-            try:
-                data[name] = (folder / str(value)).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                problems.append(Problem(where=sources[here], what=f"{key} cannot be read ({error})"))
-                continue
-            del data[key]
-            sources[_dotted((*path, name))] = f"{value} (named at {sources[here]})"
-
-
-def _validate(data: dict[str, Any], sources: Mapping[str, str], problems: list[Problem]) -> Settings | None:
-    providers = data.get("providers")
+def _validate(raw: Raw) -> Settings | None:
+    providers = raw.data.get("providers")
     if isinstance(providers, dict):
-        data["providers"] = {name: _provider(name, value, sources, problems) for name, value in providers.items()}
+        raw.data["providers"] = {name: _provider(raw, name, value) for name, value in providers.items()}
     try:
-        return Settings.model_validate(data)
+        return Settings.model_validate(raw.data)
     except ValidationError as error:
-        problems.extend(_problems(error, sources, ()))
+        raw.problems.extend(in_words(error, raw.sources, all_keys()))
         return None
 
 
-def _provider(name: str, data: object, sources: Mapping[str, str], problems: list[Problem]) -> object:
+def _provider(raw: Raw, name: str, data: object) -> object:
+    """The provider's own settings; with a problem noted, an empty stand-in, so that the rest is checked too."""
+    here = dotted(("providers", name))
     kind = data.get("type") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in PROVIDERS:
-        where = sources.get(f"providers.{name}", f"providers.{name}")
-        problems.append(Problem(where=where, what=f"type must be one of {', '.join(PROVIDERS)}"))
+        where = raw.sources.get(f"{here}.type", raw.sources.get(here, raw.sources[""]))
+        what = "'type' is missing" if kind is None else "this type is not known"
+        raw.report(where, f"{here}: {what}", f"write one of: {', '.join(PROVIDERS)}")
         return Section()
     try:
         return PROVIDERS[kind][0].model_validate({key: value for key, value in data.items() if key != "type"})
     except ValidationError as error:
-        problems.extend(_problems(error, sources, ("providers", name)))
+        raw.problems.extend(in_words(error, raw.sources, all_keys(), ("providers", name)))
         return Section()
-
-
-def _problems(error: ValidationError, sources: Mapping[str, str], prefix: tuple[str | int, ...]) -> Iterator[Problem]:
-    """Pydantic's findings with positions; never the value that was given, which may be a secret."""
-    for finding in error.errors(include_url=False, include_input=False, include_context=False):
-        path = (*prefix, *finding["loc"])
-        known = next((_dotted(path[:n]) for n in range(len(path), 0, -1) if _dotted(path[:n]) in sources), "")
-        where = sources.get(known, sources.get("", "broker.yaml"))
-        remedy = "see docs/settings.md for the keys" if finding["type"] == "extra_forbidden" else ""
-        yield Problem(where=where, what=f"{_dotted(path)}: {finding['msg']}", remedy=remedy)
 
 
 def _anchored(model: M, folder: Path) -> M:

@@ -1,24 +1,33 @@
 """What stands in `broker.yaml`: the sections, with the meaning, unit and default of every key."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from broker.challenge.settings import MfaSettings
+from broker.entitle.dn import parse_dn
 from broker.entitle.duration import Duration
 from broker.issue.aws import AwsSettings
 from broker.storage import StorageSettings
+
+_HOST = r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://(?P<host>{_HOST})(?::(?P<port>[0-9]{{1,5}}))?/?")
+_BIND = re.compile(rf"{_HOST}:(?P<port>[0-9]{{1,5}})")
+_LAST_PORT = 65535
+_USUAL_PORT = {"http": "80", "https": "443"}
+_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_NONE = timedelta(0)
 
 
 class Section(BaseModel):
     """A part of `broker.yaml`: unknown keys are errors, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ServerSettings(Section):
@@ -46,31 +55,70 @@ class ServerSettings(Section):
     @field_validator("url")
     @classmethod
     def _origin(cls, url: str) -> str:
-        parts = urlsplit(url)
-        local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        """As browsers send it: without the usual port, in lower case."""
+        found = _ORIGIN.fullmatch(url.lower())
+        if found is None or not _is_port(found["port"] or "1"):
+            message = "must be a plain origin such as https://broker.corp.example, without a path"
+            raise ValueError(message)
+        if found["scheme"] != "https" and found["host"] not in _LOCAL:  # check: https-only
             message = "must begin with https:// (http:// is for localhost only)"
             raise ValueError(message)
-        if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
-            message = "must be a plain origin such as https://broker.corp.example"
+        usual = found["port"] in {None, _USUAL_PORT[found["scheme"]]}
+        return f"{found['scheme']}://{found['host']}" + ("" if usual else f":{found['port']}")
+
+    @field_validator("bind")
+    @classmethod
+    def _address(cls, bind: str) -> str:
+        found = _BIND.fullmatch(bind.lower())
+        if found is None or not _is_port(found["port"]):
+            message = "must be host:port, such as 127.0.0.1:8400"
             raise ValueError(message)
-        return url.rstrip("/")
+        return bind
+
+    @field_validator("tls_version_header")
+    @classmethod
+    def _header(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9-]*", name):
+            message = "must be the name of a header, such as X-TLS-Version"
+            raise ValueError(message)
+        return name
+
+
+def _is_port(text: str) -> bool:
+    return 0 < int(text) <= _LAST_PORT
 
 
 class SessionSettings(Section):
     """How long a browser stays signed in."""
 
-    absolute: Duration = Field(timedelta(hours=12), description="From the password on, whatever happens.")
-    idle: Duration = Field(timedelta(hours=1), description="Since the last request.")
+    absolute: Duration = Field(timedelta(hours=12), description="From the password on, whatever happens; at most 24h.")
+    idle: Duration = Field(timedelta(hours=1), description="Since the last request; at most `absolute`.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if not _NONE < self.idle <= self.absolute <= timedelta(hours=24):  # check: session-limits
+            message = "absolute is at most 24h, and idle neither nothing nor longer than absolute"
+            raise ValueError(message)
+        return self
 
 
 class DirectorySettings(Section):
     """What happens while no controller of a directory can be asked."""
 
-    outage_grace: Duration = Field(timedelta(minutes=5), description="For so long groups read before still count.")
+    outage_grace: Duration = Field(
+        timedelta(minutes=5), description="For so long groups read before still count; at most 1h."
+    )
     outage_grace_of_role: Mapping[str, Duration] = Field(
         {}, description="The same for one role of the mapping document, `admin: 0s`."
     )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        longest = max([self.outage_grace, *self.outage_grace_of_role.values()])
+        if longest > timedelta(hours=1):  # check: outage-grace-limit
+            message = "an outage_grace is at most 1h: for so long somebody who left would keep what they had"
+            raise ValueError(message)
+        return self
 
 
 class OwnerGroup(Section):
@@ -80,13 +128,14 @@ class OwnerGroup(Section):
     id: str = Field("", description="The group's immutable id (AD: its SID). Better than the dn.")
     dn: str = Field("", description="Its distinguished name, where there is no id.")
 
-    @field_validator("dn")
-    @classmethod
-    def _one_of_both(cls, dn: str, info: Any) -> str:  # noqa: ANN401 (pydantic's own type is not exported whole)
-        if bool(dn) == bool(info.data.get("id")):
-            message = "give the id or the dn"
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.dn) == bool(self.id):  # check: owner-is-named
+            message = "give the id or the dn, one of them"
             raise ValueError(message)
-        return dn
+        if self.dn:
+            parse_dn(self.dn)  # its ValueError says what is wrong
+        return self
 
 
 class AuditSettings(Section):
@@ -125,3 +174,11 @@ class Settings(Section):
     directory: DirectorySettings = DirectorySettings()
     owners: tuple[OwnerGroup, ...] = Field((), description="Groups whose members own the broker; none by default.")
     audit: AuditSettings = AuditSettings()
+
+    @model_validator(mode="after")
+    def _owners_are_reachable(self) -> Self:
+        unknown = sorted({owner.provider for owner in self.owners} - set(self.providers))
+        if unknown:
+            message = f"owners: there is no provider {' or '.join(unknown)} in this file"
+            raise ValueError(message)
+        return self

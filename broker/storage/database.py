@@ -94,7 +94,6 @@ class Database:
         """Open nothing yet; `ConfigurationError` where an SQLite file cannot be made."""
         self.is_sqlite = make_url(settings.url).drivername == SQLITE
         self.engine = _sqlite(settings) if self.is_sqlite else _postgresql(settings)
-        self._writing = self.engine.execution_options(immediate=True)
         self._reading = self.engine
         if not self.is_sqlite:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -109,7 +108,9 @@ class Database:
     @contextmanager
     def write(self, neighbour: str) -> Iterator[Connection]:
         """Read and write in one transaction; committed durably when this block ends well."""
-        with translated(neighbour), self._writing.begin() as connection:
+        with translated(neighbour), self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.connection.cursor().execute("BEGIN IMMEDIATE")
             yield connection
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -146,7 +147,6 @@ def _sqlite(settings: StorageSettings) -> Engine:
         connect_args={"timeout": settings.lock_timeout, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -158,11 +158,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
         raise sqlite3.OperationalError(message)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("immediate"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _owner_only(path: Path) -> None:

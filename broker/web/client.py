@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from flask import g, request
+from flask import request
 
 from broker.clock import Clock
 from broker.evaluate.condition import Circumstances
+from broker.web.headers import request_id
 
 Address = IPv4Address | IPv6Address
 TLS_VERSIONS = {"TLSv1.2": "1.2", "TLSv1.3": "1.3", "TLSv1.1": "1.1", "TLSv1": "1.0", "1.2": "1.2", "1.3": "1.3"}
+FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,11 @@ def peer() -> Address | None:
     return parse(request.environ.get("REMOTE_ADDR", ""))
 
 
+def forwarded() -> bool:
+    """Whether a proxy, ours or not, says that it carries this for somebody else."""
+    return any(name in request.headers for name in FORWARDING)
+
+
 def client_address(proxies: Proxies) -> Address | None:
     """The first address, from our side outwards, that is not a declared proxy.
 
@@ -63,5 +70,5 @@ def tls_version(proxies: Proxies) -> str:
 def circumstances(clock: Clock, proxies: Proxies) -> Circumstances:
     """The moment of this request."""
     return Circumstances(
-        now=clock(), address=client_address(proxies), tls_version=tls_version(proxies), request_id=g.request_id
+        now=clock(), address=client_address(proxies), tls_version=tls_version(proxies), request_id=request_id()
     )

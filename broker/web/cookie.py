@@ -2,12 +2,17 @@
 
 The cookie carries a random token and nothing else. Flask's `session` (where Flask-WTF keeps its CSRF token) is the
 `notes` of our own `Session`; what a view changes there is written back when the answer leaves.
+
+Before the password there is a cookie and no session: nothing is kept for whoever only looks. The CSRF token of a
+sign-in form is then tied to the cookie's token itself.
 """
 
+import hashlib
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from http import HTTPStatus
+from datetime import datetime, timedelta
 
 from flask import Flask, Request, Response, g, session
 from flask.sessions import SessionInterface, SessionMixin
@@ -16,12 +21,18 @@ from broker.clock import Clock
 from broker.errors import NotSignedIn, Unavailable
 from broker.sessions.session import Session, Sessions
 from broker.web.client import Proxies, client_address
+from broker.web.errors import of_error
 
 COOKIE = "__Host-broker"
+CSRF = "csrf_token"
+"""The name under which Flask-WTF keeps its token, here and in `g`."""
 GO_ON = "go-on"
 """The note that says where to go after signing in."""
 NOTE_EVERY = timedelta(minutes=1)
 """How exactly the idle time is kept: a write for each request would buy nothing."""
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+log = logging.getLogger(__name__)
 
 
 class Notes(dict[str, str], SessionMixin):
@@ -48,40 +59,63 @@ class CookieSessions(SessionInterface):
         self._proxies = proxies
 
     def open_session(self, app: Flask, request: Request) -> Notes:
-        """The session of the request's cookie; an empty one where there is none. A store that is away is a 503."""
+        """The session of the request's cookie. Where there is none, `g` has the token of a cookie to come."""
         del app
-        g.token, g.session, g.session_error = "", None, None
-        token = request.cookies.get(COOKIE, "")
-        if token:
+        g.token, g.session, g.session_error, g.ended = "", None, None, False
+        sent = request.cookies.get(COOKIE, "")
+        g.visitor = sent if TOKEN.fullmatch(sent) else ""
+        if g.visitor:
             try:
-                g.session = self._sessions.find(token, self._clock())
+                g.session = self._sessions.find(g.visitor, self._clock())
             except Unavailable as error:
                 g.session_error = error
-        return Notes(g.session.notes if g.session else {})
+        if g.session is not None:
+            return Notes(g.session.notes)
+        if not g.visitor:
+            g.visitor = g.token = self._sessions.new_token()
+        return Notes({CSRF: hashlib.sha256(f"csrf of {g.visitor}".encode()).hexdigest()})
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Write back what changed, and set the cookie where the token is new."""
+        """Write back what changed, and set the cookie where the token is new and worth something."""
         del app
-        if not isinstance(session, Notes) or g.session_error or (g.session is None and not session.modified):
+        if not isinstance(session, Notes) or g.session_error:
+            return
+        if g.ended:
+            response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
             return
         try:
             self._write(session)
         except Unavailable as error:
-            response.status_code, response.headers["Retry-After"] = (
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                str(error.retry_after),
-            )
-            response.set_data(f"{error.message}. {error.remedy}")
+            told = of_error(error)
+            response.status_code, response.mimetype = told.status_code, told.mimetype or ""
+            response.headers["Retry-After"] = told.headers["Retry-After"]
+            response.headers.pop("Location", None)
+            response.set_data(told.get_data())
             return
-        if g.token:
+        if g.token and (g.session is not None or CSRF in g):
             response.set_cookie(COOKIE, g.token, secure=True, httponly=True, samesite="Lax", path="/")
 
     def _write(self, session: Notes) -> None:
         now = self._clock()
         if g.session is None:
-            g.token, g.session = self._sessions.open(now, address=str(client_address(self._proxies) or ""))
-        if session.modified or g.token or now - g.session.seen_at >= NOTE_EVERY:
-            self._sessions.keep(replace(g.session, notes=dict(session), seen_at=now))
+            if set(session) - {CSRF}:
+                blank = self._sessions.blank(now, address=self._address())
+                g.token, g.session = self._sessions.start(replace(blank, notes=dict(session)))
+        elif session.modified or g.token:
+            self._note(session, now)
+        elif now - g.session.seen_at >= NOTE_EVERY:
+            try:
+                self._note(session, now)
+            except Unavailable as error:  # it only ends a little earlier: no reason to take the answer back
+                log.warning("%s: %s", error.code, error.message)
+
+    def _note(self, session: Notes, now: datetime) -> None:
+        """What another request wrote meanwhile (who it is, read anew) stays; what has ended stays ended."""
+        notes, address = dict(session), self._address()
+        self._sessions.change(g.session, lambda kept: replace(kept, notes=notes, seen_at=now, address=address))
+
+    def _address(self) -> str:
+        return str(client_address(self._proxies) or "")
 
 
 def current_session() -> Session | None:
@@ -102,5 +136,12 @@ def advance(sessions: Sessions, changed: Session) -> None:
         message = "This session has ended."
         raise NotSignedIn(message, remedy="Sign in again.")
     g.token, g.session = rotated
+    g.pop(CSRF, None)
     for key in set(session) - {GO_ON}:
         del session[key]
+
+
+def leave() -> None:
+    """This browser's session has ended: its cookie goes with the answer."""
+    g.ended = True
+    session.clear()

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -26,6 +27,7 @@ from broker.errors import (
 )
 from broker.evaluate.verdict import Refusal, StepUp
 from broker.issue.issuer import IssueRefused
+from broker.web.headers import request_id
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,18 @@ def status_of(error: BrokerError) -> HTTPStatus:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def retry_headers(error: BrokerError) -> dict[str, str]:
+    """When to come back, where the error knows it (RFC 9110, 10.2.3)."""
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, TooManyAttempts) and error.retry_at is not None:
+        return {"Retry-After": error.retry_at.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+    return {}
+
+
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> Response:  # noqa: ANN401 (JSON)
     """An RFC 9457 answer."""
-    body = {"type": TYPE + code, "title": title, "status": int(status), "request_id": g.request_id}
+    body = {"type": TYPE + code, "title": title, "status": int(status), "request_id": request_id()}
     answer = jsonify(body | ({"detail": detail} if detail else {}) | {k: v for k, v in more.items() if v is not None})
     answer.status_code, answer.mimetype = int(status), "application/problem+json"
     return answer
@@ -64,6 +75,18 @@ def told(status: int, code: str, title: str, detail: str = "") -> Response:
         return problem(status, code, title, detail)
     page = render_template("error.html", status=int(status), title=title, detail=detail)
     return make_response(page, int(status))
+
+
+def of_error(error: BrokerError) -> Response:
+    """One of ours, told. What is not in the table is our own fault, and nobody else's business."""
+    status = status_of(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:  # check: unlisted-error
+        return _unforeseen(error)
+    if status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s: %s (request %s)", error.code, error.message, request_id())
+    answer = told(status, error.code, error.message, error.remedy)
+    answer.headers.update(retry_headers(error))
+    return answer
 
 
 def of_verdict(verdict: Refusal | StepUp) -> Response:
@@ -83,42 +106,35 @@ def of_verdict(verdict: Refusal | StepUp) -> Response:
 
 
 def invalid_body(error: ValidationError) -> Response:
-    """What a body that does not fit its schema gets: where it is wrong, never what was sent."""
+    """What a body that does not fit its schema gets: where it is wrong, never what was sent, names included."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    where = [{"at": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in found]
-    return problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request does not fit its schema.", errors=where)
+    where = [{"at": _declared(one["loc"], one["type"]), "what": one["msg"]} for one in found]
+    return problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request does not fit its schema.", errors=where[:20])
+
+
+def _declared(path: tuple[int | str, ...], kind: str) -> str:
+    """Where it is, as far as the schema has a name for it."""
+    return ".".join(map(str, path[:-1] if kind == "extra_forbidden" else path))
 
 
 def install(app: Flask) -> None:
     """Register the handlers."""
-    app.register_error_handler(BrokerError, _broker_error)
+    app.register_error_handler(BrokerError, of_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
-
-
-def _broker_error(error: BrokerError) -> Response:
-    status = status_of(error)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s: %s", error.code, error.message, extra={"request_id": g.request_id})
-    answer = told(status, error.code, error.message, error.remedy)
-    if isinstance(error, Unavailable):
-        answer.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, TooManyAttempts) and error.retry_at is not None:
-        answer.headers["Retry-After"] = error.retry_at.strftime("%a, %d %b %Y %H:%M:%S GMT")
-    return answer
 
 
 def _http_error(error: HTTPException) -> Response:
     """What Werkzeug and Flask-WTF raise: 404, 405, 413, a CSRF token that does not fit."""
     if error.response is not None:  # an answer that is ready, such as a redirect
         return make_response(error.response)
-    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    code = "csrf" if type(error).__name__ == "CSRFError" else HTTPStatus(status).phrase.lower().replace(" ", "-")
-    remedy = "The page was open for too long: load it again." if code == "csrf" else ""
-    return told(status, code, HTTPStatus(status).phrase, remedy)
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, CSRFError):
+        return told(status, "csrf", "This page was open for too long.", "Load it again and go on from there.")
+    return told(status, status.phrase.lower().replace(" ", "-"), status.phrase)
 
 
 def _unforeseen(error: Exception) -> Response:
     """The last resort: whatever nobody foresaw grants nothing, tells nothing, and is logged whole."""
-    log.error("unforeseen", exc_info=error, extra={"request_id": g.request_id})
+    log.error("unforeseen, in request %s", request_id(), exc_info=error)
     return told(HTTPStatus.INTERNAL_SERVER_ERROR, BrokerError.code, SORRY, QUOTE)

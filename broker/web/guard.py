@@ -15,7 +15,7 @@ from flask import Flask, current_app, request
 
 from broker.errors import Denied, InvalidRequest, NotFound, NotSignedIn
 from broker.flow import Next, Parts, next_step
-from broker.web.client import peer
+from broker.web.client import forwarded, peer
 from broker.web.cookie import current_session
 
 V = TypeVar("V", bound=Callable[..., object])
@@ -33,7 +33,7 @@ class Audience(StrEnum):
     PROBES = "probes"
     """Load balancers: any host name, nothing personal in the answer."""
     OPERATIONS = "operations"
-    """Monitoring: the caller's own socket address must be in a declared network; any host name."""
+    """Monitoring: the caller's own socket address must be in a declared network, with no proxy between; any host."""
 
 
 def audience(of: Audience) -> Callable[[V], V]:
@@ -55,21 +55,22 @@ def declared(endpoint: str | None) -> Audience | None:
 
 def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network | IPv6Network]) -> None:
     """Install the checks."""
-    host = urlsplit(url).netloc
+    origin = origin_of(url)
+    host = urlsplit(origin).netloc
 
     def check() -> None:
         found = Audience.ANYBODY if request.endpoint == "static" else declared(request.endpoint)
         anywhere = found in {Audience.PROBES, Audience.OPERATIONS}
-        if not anywhere and request.environ.get("HTTP_HOST") != host:  # check: trusted-host
+        if not anywhere and request.environ.get("HTTP_HOST", "").lower() != host:  # check: trusted-host
             message = "This broker does not answer under that host name."
-            raise InvalidRequest(message, remedy=f"Open {url}")
+            raise InvalidRequest(message, remedy=f"Open {origin}")
         if found is None:  # check: undeclared-route
             message = "There is nothing at this address."
             raise NotFound(message)
-        if request.method not in SAFE_METHODS and _from_elsewhere(url):  # check: cross-site-change
+        if request.method not in SAFE_METHODS and _from_elsewhere(origin):  # check: cross-site-change
             message = "This change did not come from one of the broker's own pages."
-            raise Denied(message, remedy=f"Open {url} and try again there.")
-        if found is Audience.OPERATIONS and not any(peer() in network for network in monitors):  # check: metrics-peer
+            raise Denied(message, remedy=f"Open {origin} and try again there.")
+        if found is Audience.OPERATIONS and not _monitors(monitors):  # check: metrics-peer
             message = "There is nothing at this address."
             raise NotFound(message)
         _admit(parts, found)
@@ -77,16 +78,32 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
     app.before_request(check)
 
 
-def _from_elsewhere(url: str) -> bool:
+def origin_of(url: str) -> str:
+    """`url` as browsers write an origin: lower case, without the port that goes without saying."""
+    parts = urlsplit(url.lower())
+    usual = {"https": ":443", "http": ":80"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(usual)}"
+
+
+def _from_elsewhere(origin: str) -> bool:
     """Whether the browser says that another origin sent this (Sec-Fetch-Site, Origin)."""
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    return site not in {"same-origin", "none"} or request.headers.get("Origin", url) != url
+    return site not in {"same-origin", "none"} or request.headers.get("Origin", origin) != origin
+
+
+def _monitors(networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether one of the declared monitors asks, itself: what a proxy on this machine carries comes from anywhere."""
+    address = peer()
+    return address is not None and not forwarded() and any(address in network for network in networks)
 
 
 def _admit(parts: Parts, found: Audience) -> None:
-    if found not in {Audience.HALF, Audience.SIGNED_IN}:
+    if found in {Audience.PROBES, Audience.OPERATIONS} or request.endpoint == "static":
         return
-    step = next_step(parts, current_session())
+    session = current_session()  # a store that is away is told as that, not as a session that ended
+    if found is Audience.ANYBODY:
+        return
+    step = next_step(parts, session)
     if step is Next.SIGN_IN:  # check: signed-in-audience
         message = "Nobody is signed in here."
         raise NotSignedIn(message, remedy="Sign in first.")

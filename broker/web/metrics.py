@@ -5,9 +5,10 @@ from time import perf_counter
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
 
-from broker.errors import Unavailable
 from broker.record.event import Event
-from broker.record.trail import Trail
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
+"""Told apart; a stranger may send any word, and each would be a series of its own for good."""
 
 
 class Metrics:
@@ -31,9 +32,13 @@ class Metrics:
         multiprocess.MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
         return registry
 
-    def counted(self, trail: Trail) -> Trail:
-        """`trail`, with every event counted."""
-        return _Counted(trail, self._events, self._lost)
+    def written(self, event: Event) -> None:
+        """Count an event that was recorded."""
+        self._events.labels(event.tag.value, event.outcome.value).inc()
+
+    def lost(self) -> None:
+        """Count one that could not be."""
+        self._lost.inc()
 
     def install(self, app: Flask) -> None:
         """Time every request, by route and never by path."""
@@ -42,23 +47,11 @@ class Metrics:
             g.began = perf_counter()
 
         def end(response: Response) -> Response:
+            now = perf_counter()
             route = request.url_rule.rule if request.url_rule else "none"
-            took = perf_counter() - g.began
-            self._requests.labels(request.method, route, response.status_code).observe(took)
+            method = request.method if request.method in METHODS else "other"
+            self._requests.labels(method, route, response.status_code).observe(now - g.get("began", now))
             return response
 
         app.before_request(begin)
         app.after_request(end)
-
-
-class _Counted:
-    def __init__(self, trail: Trail, events: Counter, lost: Counter) -> None:
-        self._trail, self._events, self._lost = trail, events, lost
-
-    def record(self, event: Event) -> None:
-        try:
-            self._trail.record(event)
-        except Unavailable:
-            self._lost.inc()
-            raise
-        self._events.labels(event.tag.value, event.outcome.value).inc()

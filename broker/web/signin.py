@@ -20,8 +20,8 @@ from broker.errors import BrokerError, InvalidRequest, TooManyAttempts
 from broker.evaluate.condition import Circumstances
 from broker.flow import Next, Parts
 from broker.sessions.session import Session
-from broker.web.cookie import GO_ON, advance, current_session
-from broker.web.errors import status_of
+from broker.web.cookie import GO_ON, advance, current_session, leave
+from broker.web.errors import retry_headers, status_of
 from broker.web.guard import Audience, audience
 
 PENDING = "enrolment"

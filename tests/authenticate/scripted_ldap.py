@@ -159,7 +159,7 @@ ADA_ENTRY: Mapping[str, Sequence[str | bytes]] = {
 }
 
 
-def honest(request: Request, **changes: object) -> bytes | None:
+def honest(request: Request, **changes: bytes) -> bytes | None:
     """A small OpenLDAP that knows ada and her password `right`, and one group, readers."""
     answers: dict[str, bytes] = {
         "service": done(BIND_DONE),

@@ -409,7 +409,7 @@ class PasswordProviderContract:
         assert (world.binds("dora"), other.binds("dora")) == (before[0] + 1, before[1])
         assert world.provider().authenticate("dora", PASSWORD).username == "dora"
 
-    def test_a_dead_controller_is_passed_over_and_left_alone(self, world: World) -> None:
+    def test_a_dead_controller_is_passed_over(self, world: World) -> None:
         dead = f"ldaps://127.0.0.1:{closed_port()}"
         provider = world.provider(servers=(dead, *world.settings().servers))
         identity = provider.authenticate("ada", PASSWORD)
@@ -604,7 +604,7 @@ class ActiveDirectoryContract(PasswordProviderContract):
     def test_mailing_lists_grant_nothing_and_nothing_comes_through_them(self, world: ADWorld) -> None:
         for method in ("token-groups", "in-chain"):
             found = names(world.provider(groups=method).authenticate("ada", PASSWORD).groups)
-            assert "mail-all" not in found
+            assert not found & {"mail-all", "behind-mail"}
             assert found >= ADA_IS_IN
 
     def test_groups_are_known_by_their_sids(self, world: ADWorld) -> None:

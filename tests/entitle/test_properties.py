@@ -6,6 +6,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from builders import a_group
 from builders_mapping import TODAY, given, in_aws_ou, plain_group, snapshot_of
 from hypothesis import HealthCheck, settings
@@ -76,9 +77,14 @@ role_selectors = (
     | st.fixed_dictionaries({"names": st.just("all") | role_names}, optional={"except": role_names})
 )
 declared = st.lists(st.sampled_from(sorted(GROUPS)), max_size=2)
-templates = st.sampled_from(["X.{account}.{role}", "Env.{account.env}", "T.{account.tags.team}"]).map(
-    lambda named: {"provider": "corp-ad", "under": "OU=AWS,DC=corp,DC=example", "named": named}
-) | st.just({"provider": "okta", "named": "x.{account}.{role}"})
+EVERY_TEMPLATE = [
+    *(
+        {"provider": "corp-ad", "under": "OU=AWS,DC=corp,DC=example", "named": named}
+        for named in ("X.{account}.{role}", "Env.{account.env}", "T.{account.tags.team}")
+    ),
+    {"provider": "okta", "named": "x.{account}.{role}"},
+]
+templates = st.sampled_from(EVERY_TEMPLATE)
 conditions = st.sampled_from(
     [
         {"mfa": {"max_age": "8h"}},
@@ -146,6 +152,25 @@ def test_the_trace_always_has_the_outcome_of_resolve(document: dict[str, Any], m
             assert resolve(snapshot, mine, now=TODAY, only=trace.key) == (
                 (trace.entitlement,) if trace.entitlement else ()
             )
+
+
+@pytest.mark.parametrize("groups", [["pinned"], ["by-dn"], ["plain"], *EVERY_TEMPLATE], ids=str)
+def test_the_trace_has_the_outcome_of_resolve_for_each_group_alone(groups: object) -> None:
+    rule = {"groups": groups, "accounts": "all", "roles": "all"}
+    base = {"version": 1, "groups": GROUPS, "accounts": ACCOUNTS, "roles": ROLES}
+    gives = compiled({**base, "mappings": [{"name": "m", **rule}]})
+    open_to_all = {"groups": {"provider": "all", "named": "{role}"}, "accounts": "all"}
+    denies = compiled({**base, "mappings": [{"name": "m", **open_to_all}], "denies": [{"name": "d", **rule}]})
+    everything = {plain_group(role, provider="all") for role in ROLES}
+    counted = 0
+    for group in MINE:
+        for snapshot, mine in ((gives, {group}), (denies, {group, *everything})):
+            found = given(snapshot, *mine)
+            counted += len(found)
+            for key in snapshot.keys("*/*"):
+                account, _, role = key.partition("/")
+                assert explain(snapshot, mine, account=account, role=role, now=TODAY).entitlement == found.get(key)
+    assert counted
 
 
 @some

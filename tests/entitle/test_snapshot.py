@@ -236,6 +236,7 @@ def test_a_documents_own_tests_are_typed() -> None:
         ("corp-ad", "S-1-9", "team-payments", dn),
         ("okta", "", "others", ""),
     }
+    assert re.fullmatch(r"mappings\.yaml:\d+", little.where)
     assert (little.at, little.address, little.methods, little.tls_version) == (None, None, frozenset(), "1.3")
 
 

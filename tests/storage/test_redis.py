@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contracts.store import (
     ALICE,
-    CALLERS,
     DAY,
     HOUR,
     MINUTE,
@@ -23,7 +23,6 @@ from neighbours._waiting import free_port
 from neighbours.redis import RedisServer, redis_server
 from pydantic import SecretStr
 
-from broker.authenticate.attempts import AttemptRule
 from broker.errors import ConfigurationError, Unavailable
 from broker.sandbox.pki import SandboxPki
 from broker.storage import Storage, StorageSettings
@@ -443,13 +442,19 @@ def test_counts_from_before_a_fail_over_are_strict_for_a_window_too(own_redis: R
     assert storage.attempts.read("alice").failures == 2
 
 
-def test_a_new_epoch_while_somebody_counts_is_not_overlooked(own_redis: RedisServer, own_place: Place) -> None:
+def test_a_new_epoch_while_somebody_counts_is_not_overlooked(
+    own_redis: RedisServer, own_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage = own_place.open()
     now = own_place.clock.on(DAY)
-    generous = AttemptRule(tries=CALLERS * 2)
-    for number in range(CALLERS):
-        if number == CALLERS // 2:
+    assert storage.short_lived is not None
+    ask, asked = storage.short_lived.run_in_epoch, count(1)
+
+    def flushed_between(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 (passed on)
+        if next(asked) == 2:  # after it was read, before it is written
             with own_redis.client() as client:
                 client.flushall()
-        storage.attempts.take("alice", now, generous)
-    assert storage.attempts.read("alice").failures <= CALLERS
+        return ask(*arguments, **named)
+
+    monkeypatch.setattr(storage.short_lived, "run_in_epoch", flushed_between)
+    assert [storage.attempts.take("alice", now, RULE).allowed for _ in range(2)] == [True, False]
