@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from broker.authenticate.identity import Identity
+from broker.authenticate.identity import Group, Identity
 from broker.errors import BrokerError, Problem
 
 
@@ -85,6 +85,9 @@ class PasswordProvider(Protocol):
 
         `authenticated_at` is the instant of the look-up. Raises as `current` does.
         """
+
+    def group(self, dn: str) -> Group | None:
+        """The group with this distinguished name now; None where there is none that may grant. Raises `Unavailable`."""
 
     def forgive(self, subject: str) -> None:
         """Forget the wrong passwords that were counted for this account: an operator's reset."""

@@ -12,6 +12,7 @@ from broker.challenge.proof import Method, Proof, Shown
 from broker.cli.opened import opened
 from broker.clock import utc_now
 from broker.entitle.duration import parse_duration
+from broker.entitle.pin import Unpinned, pin, unpinned
 from broker.entitle.schema import mapping_schema
 from broker.entitle.snapshot import Snapshot
 from broker.evaluate import CONDITIONS
@@ -20,7 +21,7 @@ from broker.evaluate.verdict import StepUp
 from broker.flow.explain import Explanation
 from broker.flow.explain import explain as explain_role
 from broker.flow.mapping import read_mapping
-from broker.settings import find_file, load, read_mapping_files
+from broker.settings import find_file, load, read_mapping_files, replace_mapping_file
 
 DENIED = 5
 STEP_UP = 6
@@ -55,6 +56,32 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
 def schema() -> None:
     """The JSON Schema of the document, for editors."""
     click.echo(json.dumps(mapping_schema(CONDITIONS), indent=2, ensure_ascii=False))
+
+
+@mappings.command("pin")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.pass_context
+def pin_groups(context: click.Context, *, dry_run: bool) -> None:
+    """Write the immutable ids of groups that are named by DN alone into the document, and nothing else."""
+    loaded = load(context.obj or find_file())
+    missing = 0
+    with opened(context) as broker:
+        providers = broker.parts.providers
+
+        def id_of(group: Unpinned) -> str:
+            found = providers[group.provider].group(group.dn) if group.provider in providers else None
+            return found.id if found else ""
+
+        for name, text in read_mapping_files(loaded.settings.mappings.files).items():
+            pinned, written = pin(text, name, id_of)
+            for group, group_id in written:
+                click.echo(f"{name}: {group}: id: {group_id}")
+            for left in unpinned(pinned, name):
+                missing += 1
+                click.echo(f"{name}: {left.name}: the directory has no security group {left.dn}", err=True)
+            if written and not dry_run:
+                replace_mapping_file(Path(name), pinned)
+    context.exit(1 if missing else 0)
 
 
 @click.command()

@@ -9,6 +9,7 @@ from datetime import datetime
 from broker.authenticate.identity import Group
 from broker.entitle.arn import role_arn
 from broker.entitle.entitlement import Entitlement, Rule
+from broker.entitle.index import distinguished
 from broker.entitle.snapshot import Snapshot
 
 Key = tuple[str, str]
@@ -52,8 +53,12 @@ def replaced_groups(snapshot: Snapshot, groups: Iterable[Group]) -> tuple[tuple[
 
     (name in the document, the group that has its DN now). It grants nothing; a deny counts all the same.
     """
-    groups = sorted(frozenset(groups))
-    return tuple((ref.name, group) for ref in snapshot.groups if ref.id for group in groups if ref.replaced_by(group))
+    named: dict[str, list[Group]] = {}
+    for group in sorted(frozenset(groups)):
+        dn = distinguished(group)
+        named.setdefault(str(dn) if dn else group.name, []).append(group)
+    pinned = ((ref, named.get(ref.dn or ref.plain, ())) for ref in snapshot.groups if ref.id)
+    return tuple((ref.name, group) for ref, there in pinned for group in there if ref.replaced_by(group))
 
 
 def _entitlement(snapshot: Snapshot, key: Key, grants: dict[str, Rule]) -> Entitlement:

@@ -6,6 +6,7 @@ Stages decide and never record; this file records and never decides. Only here d
 returned to the caller. No audit, no credentials: the decision and the issue are both written before anything leaves.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,11 +16,11 @@ from typing import assert_never
 from broker.authenticate.identity import Identity
 from broker.authenticate.provider import SignInRefused
 from broker.challenge.enrol import Asks
-from broker.challenge.factor import FactorRefused
+from broker.challenge.factor import Factor, FactorRefused
 from broker.challenge.proof import Method, Proof
 from broker.challenge.totp import PendingEnrolment
 from broker.entitle.entitlement import Entitlement
-from broker.entitle.resolve import find, resolve
+from broker.entitle.resolve import find, replaced_groups, resolve
 from broker.errors import BrokerError, NotFound, NotSignedIn, TooManyAttempts, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.decide import decide
@@ -36,6 +37,7 @@ __all__ = [
     "Parts",
     "enrol",
     "enrolment",
+    "factors",
     "lease",
     "next_step",
     "present",
@@ -44,6 +46,8 @@ __all__ = [
     "sign_in",
     "sign_out",
 ]
+
+log = logging.getLogger(__name__)
 
 
 class Next(StrEnum):
@@ -57,14 +61,17 @@ class Next(StrEnum):
 
 def next_step(parts: Parts, session: Session | None) -> Next:
     """The one dispatcher: every step of a sign-in comes back here, never to another step."""
-    proof = session.proof if session else None
-    if proof is None:
+    if session is None or session.proof is None:
         return Next.SIGN_IN
-    if proof.latest() is not None:
+    if session.proof.latest() is not None:
         return Next.GO_ON
-    if any(factor.enrolled(proof.person) for factor in parts.factors.values()):
-        return Next.CHALLENGE
-    return Next.ENROL
+    return Next.CHALLENGE if factors(parts, session) else Next.ENROL
+
+
+def factors(parts: Parts, session: Session) -> list[Factor]:
+    """The second factors that the person of this session can be asked for; raises `NotSignedIn` before the password."""
+    person = proof_of(session).person
+    return [factor for factor in parts.factors.values() if factor.enrolled(person)]
 
 
 def sign_in(
@@ -93,7 +100,7 @@ def sign_in(
     )
     if is_new:
         record(parts, Tag.PERSON_CREATED, Outcome.DONE, circumstances, session.proof)
-    record(parts, Tag.SIGN_IN_SUCCEEDED, Outcome.ALLOWED, circumstances, session.proof)
+    record(parts, Tag.SIGN_IN_SUCCEEDED, Outcome.ALLOWED, circumstances, session.proof, _replaced(parts, identity))
     return session
 
 
@@ -119,10 +126,13 @@ def show_factor(
     return replace(session, shown=(*session.shown, shown), seen_at=parts.clock())
 
 
-def enrolment(parts: Parts, session: Session, sealed: str) -> tuple[PendingEnrolment, Asks]:
+def enrolment(
+    parts: Parts, session: Session, sealed: str, circumstances: Circumstances
+) -> tuple[PendingEnrolment, Asks]:
     """The enrolment page's content: the one under way in `sealed`, or a new one; and what it asks for.
 
-    Raises `FactorRefused` when this person may not enrol now, `Unavailable`.
+    Raises `FactorRefused` when this person may not enrol now (the password was shown too long ago); that ends the
+    session, so that the next step is the password. Raises `Unavailable`.
     """
     proof, now = proof_of(session), parts.clock()
     asks = parts.enrolment.asks(proof.person)
@@ -131,7 +141,11 @@ def enrolment(parts: Parts, session: Session, sealed: str) -> tuple[PendingEnrol
             return parts.enrolment.resume(proof, sealed, now), asks
         except FactorRefused:
             pass  # it ran out: begin anew
-    return parts.enrolment.begin(proof, now), asks
+    try:
+        return parts.enrolment.begin(proof, now), asks
+    except FactorRefused as no:
+        sign_out(parts, session, circumstances, reason=no.reason.value)
+        raise
 
 
 def enrol(
@@ -155,10 +169,10 @@ def enrol(
     return replace(session, shown=(*session.shown, shown), seen_at=parts.clock()), codes
 
 
-def sign_out(parts: Parts, session: Session, circumstances: Circumstances) -> None:
+def sign_out(parts: Parts, session: Session, circumstances: Circumstances, *, reason: str = "signed out") -> None:
     """End this session, on every instance."""
     parts.sessions.end(session)
-    record(parts, Tag.SESSION_ENDED, Outcome.DONE, circumstances, session.proof, {"reason": "signed out"})
+    record(parts, Tag.SESSION_ENDED, Outcome.DONE, circumstances, session.proof, {"reason": reason})
 
 
 def present(parts: Parts, session: Session, circumstances: Circumstances, *, grace: timedelta) -> Proof:
@@ -267,6 +281,16 @@ def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:
     if entitlement is None:
         return {"asked_for": role[:128]}
     return {"asked_for": entitlement.key, "account": entitlement.account.id, "role_arn": entitlement.role_arn}
+
+
+def _replaced(parts: Parts, identity: Identity) -> dict[str, str]:
+    """Groups of the document whose DN another group bears by now: they grant nothing, and somebody should know."""
+    found = replaced_groups(parts.mapping(), identity.groups)
+    if not found:
+        return {}
+    names = ", ".join(sorted({name for name, _ in found}))
+    log.warning("groups of the mapping document were replaced in the directory and grant nothing: %s", names)
+    return {"replaced_groups": names}
 
 
 def _keep(parts: Parts, session: Session, identity: Identity) -> Proof:

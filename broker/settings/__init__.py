@@ -9,6 +9,7 @@ them tells a value.
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "metrics_folder",
     "new_metrics_folder",
     "read_mapping_files",
+    "replace_mapping_file",
     "settings_schema",
 ]
 
@@ -98,6 +100,14 @@ def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
             problem = Problem(where=str(file), what=f"cannot be read ({why})", remedy="see mappings.files")
             raise ConfigurationError([problem]) from error
     return texts
+
+
+def replace_mapping_file(file: Path, text: str) -> None:
+    """Write `text` in the place of `file`, in one step and with the same mode."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=".", delete=False) as draft:
+        draft.write(text)
+    shutil.copymode(file, draft.name)
+    Path(draft.name).replace(file)
 
 
 def examples() -> Path:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from flask import Response, current_app, jsonify
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.info import Info
+from flask_openapi.models.security_scheme import SecurityScheme
 from flask_wtf.csrf import generate_csrf
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +24,7 @@ from broker.evaluate.verdict import Refusal, StepUp, Verdict
 from broker.flow import Parts, lease, present, roles
 from broker.issue.issuer import Lease
 from broker.sessions.session import Session
-from broker.web.cookie import current_session
+from broker.web.cookie import COOKIE, current_session
 from broker.web.errors import of_verdict
 from broker.web.guard import Audience, audience
 
@@ -102,16 +103,34 @@ class Leased(Answer):
     credentials: Credentials
 
 
-class Problem(BaseModel):
-    """RFC 9457."""
+class Misfit(BaseModel):
+    """One place at which a body does not fit its schema."""
 
-    type: str
+    at: str = Field(description="The key's path, as far as the schema knows it.")
+    what: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. Nothing of what was sent stands in it."""
+
+    type: str = Field(description="urn:aws-federation-broker:problem:CODE; stable.")
     title: str
     status: int
     detail: str = ""
-    request_id: str
+    request_id: str = Field(description="Under which the operators find it; also in X-Request-Id.")
+    rule: str | None = Field(None, description="denied, step-up: the mapping or guardrail that objects.")
+    condition: str | None = Field(None, description="denied: which condition objects.")
+    opens_at: datetime | None = Field(None, description="denied: when time alone heals it.")
+    methods: list[str] | None = Field(None, description="step-up: the factors of which one is wanted.")
+    max_age: int | None = Field(None, description="step-up: how fresh, in seconds.")
+    errors: list[Misfit] | None = Field(None, description="invalid-request: what does not fit.")
 
 
+SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "From the sign-in pages."},
+    "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken", "description": "From whoami, for changes."},
+}
+READ, CHANGE = [{"session": list[str]()}], [{"session": list[str](), "csrf": list[str]()}]
 TOLD = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -133,18 +152,18 @@ def make(parts: Parts, now: Callable[[], Circumstances], owners: Callable[[froze
     def document() -> Response:
         return jsonify(current_app.api_doc)  # type: ignore[attr-defined]  # the app is an OpenAPI, see web.make_app
 
-    @api.get("/whoami", summary="Who is signed in", responses={200: WhoAmI})
+    @api.get("/whoami", summary="Who is signed in", responses={200: WhoAmI}, security=READ)
     @audience(Audience.SIGNED_IN)
     def whoami() -> Response:
         return _whoami(parts, _session(), now(), owners)
 
-    @api.get("/roles", summary="Which roles", responses={200: Roles})
+    @api.get("/roles", summary="Which roles", responses={200: Roles}, security=READ)
     @audience(Audience.SIGNED_IN)
     def list_roles() -> Response:
         found = [role_now(entitlement, verdict) for entitlement, verdict in roles(parts, _session(), now())]
         return _json(Roles(revision=parts.mapping().revision, roles=found))
 
-    @api.post("/credentials", summary="Credentials for one role", responses={200: Leased})
+    @api.post("/credentials", summary="Credentials for one role", responses={200: Leased}, security=CHANGE)
     @audience(Audience.SIGNED_IN)
     def credentials(body: Wanted) -> Response:
         asked = None if body.duration is None else timedelta(seconds=body.duration)

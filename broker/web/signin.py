@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from broker import flow
 from broker.authenticate.provider import SignInRefused
 from broker.challenge.enrol import Asks
-from broker.challenge.factor import FactorRefused
-from broker.challenge.proof import Method
-from broker.errors import BrokerError, InvalidRequest, TooManyAttempts
+from broker.challenge.factor import Factor, FactorRefused
+from broker.errors import BrokerError, InvalidRequest, NotSignedIn, TooManyAttempts
 from broker.evaluate.condition import Circumstances
 from broker.flow import Next, Parts
 from broker.sessions.session import Session
@@ -26,17 +25,17 @@ from broker.web.guard import Audience, audience
 
 PENDING = "enrolment"
 """The note that holds the sealed enrolment under way."""
-ASKED_FOR = (Method.TOTP, Method.RECOVERY_CODE)
 STEPS = {
     Next.SIGN_IN: "signin.sign_in_page",
     Next.ENROL: "signin.enrol_page",
     Next.CHALLENGE: "signin.challenge_page",
 }
 
-Page = str | AnyResponse | tuple[str, int]
+Page = str | AnyResponse | tuple[str, int, dict[str, str]]
+Now = Callable[[], Circumstances]
 
 
-def make(parts: Parts, now: Callable[[], Circumstances]) -> Blueprint:
+def make(parts: Parts, now: Now) -> Blueprint:
     """The blueprint."""
     pages = Blueprint("signin", __name__)
     for add in (_dispatcher, _password, _enrolment, _challenge, _goodbye):
@@ -44,7 +43,7 @@ def make(parts: Parts, now: Callable[[], Circumstances]) -> Blueprint:
     return pages
 
 
-def _dispatcher(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+def _dispatcher(pages: Blueprint, parts: Parts, now: Now) -> None:
     del now
 
     @pages.get("/go-on")
@@ -56,7 +55,7 @@ def _dispatcher(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]
         return redirect(own_path(session.pop(GO_ON, "/")), HTTPStatus.SEE_OTHER)
 
 
-def _password(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+def _password(pages: Blueprint, parts: Parts, now: Now) -> None:
     @pages.get("/sign-in")
     @audience(Audience.ANYBODY)
     def sign_in_page() -> Page:
@@ -67,14 +66,16 @@ def _password(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) 
     @pages.post("/sign-in")
     @audience(Audience.ANYBODY)
     def sign_in() -> Page:
+        moment = now()
+        before = current_session() or parts.sessions.blank(moment.now, address=str(moment.address or ""))
         try:
             signed_in = flow.sign_in(
                 parts,
-                _session(),
+                before,
                 provider=_field("provider", 64),
                 username=_field("username", 256),
                 password=_field("password", 1024),
-                circumstances=now(),
+                circumstances=moment,
             )
         except (SignInRefused, TooManyAttempts) as no:
             return _again("signin.html", no, providers=list(parts.providers))
@@ -82,9 +83,13 @@ def _password(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) 
         return _onward()
 
 
-def _enrolment(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+def _enrolment(pages: Blueprint, parts: Parts, now: Now) -> None:
     def page(no: BrokerError | None = None) -> Page:
-        pending, asks = flow.enrolment(parts, _session(), session.get(PENDING, ""))
+        try:
+            pending, asks = flow.enrolment(parts, _session(), session.get(PENDING, ""), now())
+        except FactorRefused:  # with it the session has ended: the way is back to the password
+            leave()
+            raise
         session[PENDING] = pending.sealed
         qr = Markup(pending.qr_svg)  # noqa: S704 (segno made it, of a URI that we made)
         values = {"qr": qr, "key": pending.text_key, "needs_code": asks is Asks.CODE, "who": _who()}
@@ -100,6 +105,8 @@ def _enrolment(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances])
     @pages.post("/enrol")
     @audience(Audience.HALF)
     def enrol() -> Page:
+        if flow.next_step(parts, current_session()) is not Next.ENROL:  # check: enrol-at-its-step
+            return _onward()
         try:
             enrolled, codes = flow.enrol(
                 parts,
@@ -116,33 +123,41 @@ def _enrolment(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances])
         return render_template("recovery_codes.html", codes=codes, who=who)
 
 
-def _challenge(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+def _challenge(pages: Blueprint, parts: Parts, now: Now) -> None:
     @pages.get("/challenge")
     @audience(Audience.HALF)
     def challenge_page() -> Page:
-        if flow.next_step(parts, current_session()) is Next.ENROL:
-            return _onward()
-        return render_template("challenge.html", method=_method(request.args.get("method", "")), who=_who())
+        asked, others = _asked(parts, request.args.get("method", ""))
+        return render_template("challenge.html", asked=asked, others=others, who=_who()) if asked else _onward()
 
     @pages.post("/challenge")
     @audience(Audience.HALF)
     def challenge() -> Page:
-        method = _method(_field("method", 32, optional=True))
+        asked, others = _asked(parts, _field("method", 32, optional=True))
+        if asked is None:
+            return _onward()
+        answer = _field("answer", 64)
         try:
-            shown = flow.show_factor(parts, _session(), method=method, answer=_field("answer", 64), circumstances=now())
+            shown = flow.show_factor(parts, _session(), method=asked.method, answer=answer, circumstances=now())
         except (FactorRefused, TooManyAttempts) as no:
-            return _again("challenge.html", no, method=method, who=_who())
+            return _again("challenge.html", no, asked=asked, others=others, who=_who())
         advance(parts.sessions, shown)
         return _onward()
 
 
-def _goodbye(pages: Blueprint, parts: Parts, now: Callable[[], Circumstances]) -> None:
+def _asked(parts: Parts, method: str) -> tuple[Factor | None, list[Factor]]:
+    """Of the factors that this person has the one named, else the first; and the others."""
+    factors = flow.factors(parts, _session())
+    asked = next((factor for factor in factors if factor.method.value == method), factors[0] if factors else None)
+    return asked, [factor for factor in factors if factor is not asked]
+
+
+def _goodbye(pages: Blueprint, parts: Parts, now: Now) -> None:
     @pages.post("/sign-out")
     @audience(Audience.HALF)
     def sign_out() -> AnyResponse:
         flow.sign_out(parts, _session(), now())
-        g.session, g.token = None, ""
-        session.clear()
+        leave()
         answer = redirect(url_for("signin.sign_in_page"), HTTPStatus.SEE_OTHER)
         answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
         return answer
@@ -160,11 +175,11 @@ def _onward() -> AnyResponse:
 
 
 def _session() -> Session:
-    """The session of this request; the CSRF check has seen to it that there is one."""
+    """The session of this request, with its notes as they are now; the audience has seen to it that there is one."""
     found = current_session()
     if found is None:
-        message = "This page was open for too long."
-        raise InvalidRequest(message, remedy="Load it again and go on from there.")
+        message = "This session has ended."
+        raise NotSignedIn(message, remedy="Sign in again.")
     return replace(found, notes=dict(session))
 
 
@@ -176,19 +191,15 @@ def _who() -> str:
 def _field(name: str, longest: int, *, optional: bool = False) -> str:
     """One form field, exactly once, not longer than `longest`."""
     values = request.form.getlist(name)
-    if len(values) != 1 or len(values[0]) > longest:
-        if optional and not values:
-            return ""
+    if optional and not values:
+        return ""
+    if len(values) != 1 or len(values[0]) > longest:  # check: one-field-of-a-name
         message = "The form is not complete."
         raise InvalidRequest(message, remedy="Load the page again and fill in every field.")
     return values[0]
 
 
-def _method(text: str) -> Method:
-    return next((method for method in ASKED_FOR if method.value == text), ASKED_FOR[0])
-
-
-def _again(template: str, no: BrokerError, **values: object) -> tuple[str, int]:
+def _again(template: str, no: BrokerError, **values: object) -> tuple[str, int, dict[str, str]]:
     """The same page once more, saying what was wrong in words that are the same for every reason."""
     page = render_template(template, message=no.message, remedy=no.remedy, **values)
-    return page, status_of(no)
+    return page, status_of(no), retry_headers(no)

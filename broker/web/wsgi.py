@@ -17,6 +17,7 @@ from broker.web.client import Proxies, circumstances
 from broker.web.cookie import CookieSessions
 from broker.web.guard import guard
 from broker.web.metrics import Metrics
+from broker.web.strict_json import StrictJson
 
 LARGEST_BODY = 64 * 1024
 
@@ -44,6 +45,7 @@ def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
         validation_error_status=400,
         validation_error_callback=errors.invalid_body,
         validation_error_model=api.Problem,
+        security_schemes=api.SECURITY,
     )
     https = urlsplit(site.url).scheme == "https"
     app.config.update(
@@ -52,8 +54,9 @@ def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
         MAX_FORM_PARTS=20,
         WTF_CSRF_SECRET_KEY=site.csrf_secret,
         WTF_CSRF_TIME_LIMIT=None,  # it ends with the session
-        WTF_CSRF_SSL_STRICT=https,
+        WTF_CSRF_SSL_STRICT=False,  # a Referer that is not sent says nothing: `guard` asks Origin and Sec-Fetch-Site
     )
+    app.json = StrictJson(app)
     app.secret_key = None  # nothing is signed into cookies: a use of Flask's own would fail
     app.jinja_env.undefined = jinja2.StrictUndefined
     app.jinja_env.globals["message"] = app.jinja_env.globals["remedy"] = ""

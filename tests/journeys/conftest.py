@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from journeys.domain import SHARED, domain_at, group_ids
+from journeys.household import Household, household
 from journeys.place import Place, Section, furnish, sandbox_sts
+from neighbours.postgres import PostgresServer
+from neighbours.redis import RedisServer
 from neighbours.samba import SambaImage, SambaServer
 
 from broker.sandbox.sts import AccessKey, SandboxSts, new_access_key
-
-Furnish = Callable[..., Place]
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +50,20 @@ def place(
         return furnish(tmp_path / "broker", sts=sts.url, key=key, domain=domain, groups=groups, **sections)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def house(  # noqa: PLR0913 (one for each neighbour)
+    domain: SambaServer,
+    groups: Mapping[str, str],
+    key: AccessKey,
+    shared_postgres: PostgresServer,
+    shared_redis: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Household]:
+    """Two instances over PostgreSQL and Redis; every test has people of its own in them."""
+    folder = tmp_path_factory.mktemp("household") / "broker"
+    with household(
+        folder, domain=domain, groups=groups, key=key, postgres=shared_postgres, redis=shared_redis
+    ) as running:
+        yield running

@@ -47,7 +47,7 @@ class Visitor:
 
     def __init__(self, name: str, url: str, *, app: App | None = None, password: str = PASSWORD) -> None:
         self.name, self.url, self.password, self.app = name, url, password, app
-        self.browser = Browser(url)
+        self.browser, self._token = Browser(url), ""
 
     def show_password(self, password: str = "") -> Page:
         """To the sign-in page and through it."""
@@ -62,7 +62,7 @@ class Visitor:
 
     def sign_in(self) -> "Visitor":
         """All the way, in a fresh browser."""
-        self.browser = Browser(self.url)
+        self.browser, self._token = Browser(self.url), ""
         page = self.show_password()
         assert page.path == "/challenge", (page.path, page.status, page.text)
         page = self.show_code()
@@ -83,15 +83,11 @@ class Visitor:
         """Role -> whether it can be had now."""
         return {role["role"]: role["available"] for role in self.browser.get("/api/v1/roles").json()["roles"]}
 
-    def csrf_token(self) -> str:
-        """What a script of our own page would send; asked once per session."""
-        token: str = self.whoami().json()["csrf_token"]
-        return token
-
-    def lease(self, role: str, *, csrf_token: str = "", **more: Any) -> Page:  # noqa: ANN401 (JSON)
-        """Ask for credentials."""
-        token = csrf_token or self.csrf_token()
-        return self.browser.post_json("/api/v1/credentials", {"role": role, **more}, csrf_token=token)
+    def lease(self, role: str, **more: Any) -> Page:  # noqa: ANN401 (JSON)
+        """Ask for credentials, as a script of our own page would that has asked for the session's token before."""
+        if not self._token:
+            self._token = self.whoami().json()["csrf_token"]
+        return self.browser.post_json("/api/v1/credentials", {"role": role, **more}, csrf_token=self._token)
 
 
 def _step() -> int:

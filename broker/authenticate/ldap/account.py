@@ -65,6 +65,9 @@ class Dialect(Protocol):
     def groups(self, session: Session, account: Account) -> frozenset[Group]:
         """All groups that may grant, nested ones included: all of them, or `Unusable`."""
 
+    def group_at(self, session: Session, dn: str) -> Group | None:
+        """The group with this DN; None where there is none that may grant."""
+
 
 CLOCK_ERROR = timedelta(seconds=1)
 """How far the measured offset between a server's clock and ours may be off; doubts count against the session."""

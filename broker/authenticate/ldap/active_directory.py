@@ -123,3 +123,7 @@ class ActiveDirectory:
     def groups(self, session: Session, account: Account) -> frozenset[Group]:
         """See the protocol."""
         return self._groups.of(session, account)
+
+    def group_at(self, session: Session, dn: str) -> Group | None:
+        """See the protocol."""
+        return self._groups.at(session, dn)

@@ -107,6 +107,12 @@ class Generic:
             level = parents
         return frozenset(found.values())
 
+    def group_at(self, session: Session, dn: str) -> Group | None:
+        """See the protocol."""
+        attributes = ["cn", *filter(None, [self._schema.group_id_attribute])]
+        entry = session.link.read(dn, attributes, self._schema.group_filter)
+        return self._group(entry) if entry else None
+
     def _containing(self, session: Session, members: list[str]) -> list[Entry]:
         attribute, group_id = self._schema.group_member_attribute, self._schema.group_id_attribute
         terms = "".join(f"({attribute}={escape(dn)})" for dn in members)

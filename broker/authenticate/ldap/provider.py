@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from broker.authenticate.attempts import AttemptRule, AttemptStore
-from broker.authenticate.identity import Identity
+from broker.authenticate.identity import Group, Identity
 from broker.authenticate.ldap.account import Account, Dialect
 from broker.authenticate.ldap.accounts import Accounts, Found, State
 from broker.authenticate.ldap.active_directory import ActiveDirectory
@@ -107,6 +107,10 @@ class LdapProvider:
         fork afterwards.
         """
         return self._checker.problems()
+
+    def group(self, dn: str) -> Group | None:
+        """See the protocol."""
+        return self._controllers.run(lambda session: self._dialect.group_at(session, dn), self._controllers.deadline())
 
     def forgive(self, subject: str) -> None:
         """See the protocol. What AD itself has counted is AD's."""

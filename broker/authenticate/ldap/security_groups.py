@@ -79,6 +79,11 @@ class SecurityGroups:
             raise Unusable(message)
         return self._groups(session, sids, domain)
 
+    def at(self, session: Session, dn: str) -> Group | None:
+        """The security group with this DN; None where there is none. Raises `Away` and `Unusable`."""
+        entry = session.link.read(dn, _ATTRIBUTES, "(objectClass=group)")
+        return self._group(entry) if entry else None
+
     def _groups(self, session: Session, sids: Sequence[str], domain: str) -> frozenset[Group]:
         """The groups of these SIDs."""
         wanted = [sid for sid in sids if sid.startswith(_OF_A_DOMAIN)]
