@@ -1,27 +1,12 @@
 """What `broker.yaml` says under `mfa:`."""
 
-import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.authenticate.attempts import AttemptRule
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,5}[smhd]", value):
-        message = "a duration is a whole number and its unit, like 90s, 15m, 8h or 2d"
-        raise ValueError(message)
-    return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str)]
+from broker.duration import Duration
 
 
 class EnrolmentPolicy(StrEnum):

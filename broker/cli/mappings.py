@@ -11,7 +11,7 @@ from broker.authenticate.identity import Group, Identity, PersonId
 from broker.challenge.proof import Method, Proof, Shown
 from broker.cli.opened import opened
 from broker.clock import utc_now
-from broker.entitle.duration import parse_duration
+from broker.duration import parse_duration
 from broker.entitle.pin import Unpinned, pin, unpinned
 from broker.entitle.schema import mapping_schema
 from broker.entitle.snapshot import Snapshot

@@ -1,10 +1,13 @@
 """`broker users`: the people that the broker has seen, their factors and sessions. Every change is recorded."""
 
+from collections.abc import Iterator
+
 import click
 
 from broker.app import Broker
 from broker.authenticate.identity import PersonId
-from broker.cli.opened import here, opened, operator
+from broker.cli.opened import here, looked_up, opened, operator, provider_of
+from broker.cli.printed import moment, table
 from broker.errors import NotFound
 from broker.flow.operate import create_enrolment_code, end_sessions, forgive_attempts, reset_factors
 from broker.sessions.people import Person
@@ -24,27 +27,18 @@ def users() -> None:
 def list_users(context: click.Context) -> None:
     """Everybody who has signed in, by session name."""
     with opened(context) as broker:
-        last = ""
-        while page := broker.parts.people.people(limit=PAGE, after=last):
-            for person in page:
-                click.echo(f"{person.session_name}\t{person.display_name}\t{person.last_seen.isoformat()}")
-            last = page[-1].session_name
+        rows = [(one.session_name, one.display_name, moment(one.last_seen)) for one in _everybody(broker)]
+    table(("SESSION NAME", "NAME", "LAST SEEN"), rows)
 
 
 @users.command()
 @click.argument("user")
 @click.pass_context
 def show(context: click.Context, user: str) -> None:
-    """One person (by session name): when seen, factors, sessions."""
+    """One person (by session name): accounts, when seen, factors, sessions."""
     with opened(context) as broker:
-        person = _person(broker, user)
-        click.echo(f"{person.session_name}\t{person.display_name}\tid {person.id}")
-        click.echo(f"seen\tfirst {person.first_seen.isoformat()}\tlast {person.last_seen.isoformat()}")
-        for factor in broker.storage.factors.factors(person.id):
-            click.echo(f"factor\t{factor.method}\t{factor.label}\tsince {factor.enrolled_at.isoformat()}")
-        click.echo(f"recovery codes left\t{broker.storage.factors.recovery_codes_left(person.id)}")
-        for session in broker.parts.sessions.of_person(person.id):
-            click.echo(f"session\t{session.door}\tfrom {session.address}\tlast {session.seen_at.isoformat()}")
+        rows = list(_about(broker, _person(broker, user)))
+    table(("", ""), rows)
 
 
 @users.command("enrol-code")
@@ -58,13 +52,13 @@ def enrol_code(context: click.Context, user: str | None, group: str, provider: s
         message = "name a USER, or a --group, not both"
         raise click.UsageError(message)
     with opened(context) as broker:
-        name = provider or _only_provider(broker)
-        subject = broker.parts.providers[name].lookup(user).subject if user else ""
+        found = provider_of(broker, provider)
+        subject = looked_up(found, user).subject if user else ""
         made = create_enrolment_code(
-            broker.parts, here(), operator=operator(), provider=name, subject=subject, group=group
+            broker.parts, here(), operator=operator(), provider=found.name, subject=subject, group=group
         )
-        click.echo(made.text)
-        click.echo(f"valid until {made.code.expires_at.isoformat()}; it is not shown again", err=True)
+    click.echo(made.text)
+    click.echo(f"Valid until {moment(made.code.expires_at)}. It is not shown again.", err=True)
 
 
 @users.command("reset-mfa")
@@ -75,7 +69,8 @@ def reset_mfa(context: click.Context, user: str, reason: str) -> None:
     """Forget USER's factors and recovery codes and end their sessions; enrolling again needs a code."""
     with opened(context) as broker:
         removed = reset_factors(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
-        click.echo(f"{removed} factors removed; next: broker users enrol-code {user}")
+    click.echo(f"{removed} {'factor' if removed == 1 else 'factors'} removed")
+    click.echo(f"Next: broker users enrol-code {user}", err=True)
 
 
 @users.command()
@@ -86,7 +81,7 @@ def unlock(context: click.Context, user: str, reason: str) -> None:
     """Forget USER's wrong passwords and codes that the broker has counted. AD's own lockout is AD's."""
     with opened(context) as broker:
         forgive_attempts(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
-        click.echo("The next attempt counts from zero.")
+    click.echo("the next attempt counts from zero")
 
 
 @users.command()
@@ -97,7 +92,32 @@ def revoke(context: click.Context, user: str, reason: str) -> None:
     """End all of USER's sessions. Credentials that AWS has issued live until they expire."""
     with opened(context) as broker:
         ended = end_sessions(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
-        click.echo(f"{ended} sessions ended")
+    click.echo(f"{ended} {'session' if ended == 1 else 'sessions'} ended")
+
+
+def _everybody(broker: Broker) -> Iterator[Person]:
+    last = ""
+    while page := broker.parts.people.people(limit=PAGE, after=last):
+        yield from page
+        last = page[-1].session_name
+
+
+def _about(broker: Broker, person: Person) -> Iterator[tuple[str, str]]:
+    yield "session name", person.session_name
+    yield "name", person.display_name
+    yield "id", person.id
+    for provider, subject in broker.parts.people.subjects(person.id):
+        yield "account", f"{provider} {subject}"
+    yield "first seen", moment(person.first_seen)
+    yield "last seen", moment(person.last_seen)
+    factors = broker.storage.factors
+    for factor in factors.factors(person.id):
+        label = f" {factor.label!r}" if factor.label else ""
+        used = f", used {moment(factor.last_used_at)}" if factor.last_used_at else ""
+        yield "second factor", f"{factor.method.value}{label}, since {moment(factor.enrolled_at)}{used}"
+    yield "recovery codes", f"{factors.recovery_codes_left(person.id)} left"
+    for session in broker.parts.sessions.of_person(person.id):
+        yield "session", f"{session.door.value}, from {session.address or 'nowhere'}, seen {moment(session.seen_at)}"
 
 
 def _person(broker: Broker, name: str) -> Person:
@@ -107,11 +127,3 @@ def _person(broker: Broker, name: str) -> Person:
         message = "Nobody of that name has signed in here."
         raise NotFound(message, remedy="See: broker users list")
     return found
-
-
-def _only_provider(broker: Broker) -> str:
-    names = list(broker.parts.providers)
-    if len(names) != 1:
-        message = f"--provider is one of {', '.join(names)}"
-        raise click.UsageError(message)
-    return names[0]

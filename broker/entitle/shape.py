@@ -22,9 +22,9 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 
 from broker.challenge.proof import Method
+from broker.duration import Duration, Instant, refusal
 from broker.entitle.arn import PARTITION, parse_iam_role
 from broker.entitle.dn import parse_dn
-from broker.entitle.duration import Duration, Instant, refusal
 from broker.entitle.template import parse_template
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

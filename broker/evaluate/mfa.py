@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from broker.challenge.proof import Method, Proof
-from broker.entitle.duration import Duration, format_duration
+from broker.duration import Duration, format_duration
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.document import FROM_DOCUMENT, given, may_be_left_out, texts
 from broker.evaluate.verdict import StepUp

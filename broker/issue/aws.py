@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from broker.entitle.duration import Duration
+from broker.duration import Duration
 
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}$")]
 _PREFIX = re.compile(r"[A-Za-z][\w.:/=+@-]{0,63}", re.ASCII)

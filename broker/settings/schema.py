@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from broker.authenticate import PROVIDERS
-from broker.entitle.duration import format_duration
+from broker.duration import format_duration
 from broker.settings.sections import Settings
 
 PROVIDER = "Provider"

@@ -10,8 +10,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from broker.challenge.settings import MfaSettings
+from broker.duration import Duration
 from broker.entitle.dn import parse_dn
-from broker.entitle.duration import Duration
 from broker.issue.aws import AwsSettings
 from broker.storage import StorageSettings
 
@@ -91,8 +91,18 @@ def _is_port(text: str) -> bool:
 class SessionSettings(Section):
     """How long a browser stays signed in."""
 
-    absolute: Duration = Field(timedelta(hours=12), description="From the password on, whatever happens; at most 24h.")
-    idle: Duration = Field(timedelta(hours=1), description="Since the last request; at most `absolute`.")
+    absolute: Duration = Field(
+        timedelta(hours=12),
+        ge=timedelta(minutes=5),
+        le=timedelta(hours=24),
+        description="From the password on, whatever happens; at most 24h.",
+    )
+    idle: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(minutes=1),
+        le=timedelta(hours=24),
+        description="Since the last request; at most `absolute`.",
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

@@ -103,13 +103,6 @@ class Leased(Answer):
     credentials: Credentials
 
 
-class Misfit(BaseModel):
-    """One place at which a body does not fit its schema."""
-
-    at: str = Field(description="The key's path, as far as the schema knows it.")
-    what: str
-
-
 class Problem(BaseModel):
     """RFC 9457. Nothing of what was sent stands in it."""
 
@@ -123,7 +116,7 @@ class Problem(BaseModel):
     opens_at: datetime | None = Field(None, description="denied: when time alone heals it.")
     methods: list[str] | None = Field(None, description="step-up: the factors of which one is wanted.")
     max_age: int | None = Field(None, description="step-up: how fresh, in seconds.")
-    errors: list[Misfit] | None = Field(None, description="invalid-request: what does not fit.")
+    errors: list[dict[str, str]] | None = Field(None, description="invalid-request: `at` which key, and `what`.")
 
 
 SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {

@@ -763,6 +763,13 @@ class ShortLivedContract(AttemptContract, SessionContract, OnceContract):
 class StorageContract(ShortLivedContract, PeopleContract, FactorContract, TrailContract, SnapshotContract):
     """Everything, and the storage as a whole."""
 
+    def test_an_error_repeats_nothing_that_was_to_be_kept(self, storage: Storage, place: Place) -> None:
+        session = replace(a_session("a", place.clock()), notes={"under way": "sesame"})
+        storage.sessions.add(session, until=place.clock() + HOUR)
+        with pytest.raises(Unavailable) as refused:
+            storage.sessions.add(session, until=place.clock() + HOUR)
+        assert "sesame" not in f"{refused.value!r} {refused.value.__cause__} {refused.value.__cause__!r}"
+
     def test_it_is_ready_after_the_upgrade_and_not_before(self, place: Place) -> None:
         storage = place.open()
         assert storage.current_revision() == ""

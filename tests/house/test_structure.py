@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from house.source import Module, calls, modules
 
-FLOOR = ("clock", "errors", "keys")
+FLOOR = ("clock", "duration", "errors", "keys")
 STAGES = ("authenticate", "challenge", "entitle", "evaluate", "issue", "record")
 ORDER = (*FLOOR, *STAGES, "sessions", "flow", "web", "settings", "app", "cli")
 

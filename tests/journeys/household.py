@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from journeys.place import Place, Served, furnish, in_postgres, sandbox_sts, served
+from journeys.place import Place, Served, furnish, in_postgres, sandbox_sts, served, settle
 from journeys.visitor import Visitor, with_app
 from neighbours._waiting import free_port
 from neighbours.postgres import PostgresServer
@@ -57,6 +57,7 @@ def household(
     with ExitStack() as stack:
         sts = stack.enter_context(sandbox_sts(key))
         sections = {"storage": in_postgres(postgres, database, redis), "audit": {"stdout": "required"}}
+        settle(redis, sections["storage"])
         place = furnish(folder, sts=sts.url, key=key, domain=domain, groups=groups, **sections)
         other = f"http://localhost:{free_port()}"
         overlay = {
@@ -68,3 +69,5 @@ def household(
         one = stack.enter_context(served(place))
         two = stack.enter_context(served(place, **overlay))
         yield Household(place=place, postgres=postgres, database=database, sts=sts, one=one, two=two)
+        for server in (one, two):  # both at once: each takes its time to close what is kept open
+            server.process.terminate()

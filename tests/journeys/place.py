@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from click.testing import CliRunner, Result
 from contracts.cast import PASSWORD
 from neighbours._waiting import free_port, wait_until
 from neighbours.postgres import PASSWORD as DATABASE_PASSWORD
@@ -26,11 +27,13 @@ from neighbours.redis import RedisServer
 from neighbours.samba import DOMAIN, REALM, ROOT, SambaServer
 
 from broker.app import Broker, LocalServer, Stand, open_broker
+from broker.cli import broker as operators_program
 from broker.clock import utc_now
 from broker.flow.parts import Parts
 from broker.keys import Keyring
 from broker.sandbox.sts import AccessKey, Call, DemoRole, SandboxSts, demo_world
 from broker.settings import Settings, load
+from broker.storage.database import microseconds
 
 Section = Mapping[str, Any]
 
@@ -96,9 +99,13 @@ class Place:
         return load(self.file, {f"BROKER_{name}": value for name, value in overlay.items()}).settings
 
     def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The operator's program, as an operator runs it."""
+        """The operator's program, as an operator runs it. It takes seconds to start: see `command`."""
         command = [Path(sys.executable).parent / "broker", "--config", self.file, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+
+    def command(self, *arguments: str) -> Result:
+        """The same in this process."""
+        return CliRunner().invoke(operators_program, ["--config", str(self.file), *arguments])
 
 
 def furnish(
@@ -163,6 +170,14 @@ def in_postgres(server: PostgresServer, database: str, redis: RedisServer | None
     if redis is None:
         return section
     return section | {"short_lived": redis.url, "short_lived_prefix": f"{database.replace('_', '-')}:"}
+
+
+def settle(redis: RedisServer, storage: Section) -> None:
+    """As if that Redis had run for an hour: in the first minutes of a new one everybody has a single try."""
+    since = microseconds(utc_now() - timedelta(hours=1))
+    with redis.client() as client:
+        name = client.info("replication")["master_replid"]
+        client.hset(f"{storage['short_lived_prefix']}epoch", mapping={"id": name, "at": since})
 
 
 @contextmanager
@@ -287,4 +302,3 @@ def _environment() -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
     return ours | {"PYTHONPATH": path, "AWS_EC2_METADATA_DISABLED": "true"}
-

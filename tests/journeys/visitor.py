@@ -123,4 +123,3 @@ def environment(page: Page) -> dict[str, str]:
 def holds_credentials(page: Page) -> bool:
     """Whether anything in the answer could be used at AWS."""
     return "SecretAccessKey" in page.text or "SessionToken" in page.text or "ASIA" in page.text
-

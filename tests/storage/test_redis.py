@@ -375,18 +375,23 @@ def test_a_server_whose_history_is_older_than_one_seen_begins_anew(own_redis: Re
     assert storage.once.burn("state", "2", issued_at=later, until=later + HOUR)
 
 
-def test_an_epoch_never_goes_back(own_redis: RedisServer, own_place: Place) -> None:
+@pytest.mark.parametrize(("seen", "emptied"), [(True, False), (False, False), (True, True)])
+def test_an_epoch_never_goes_back(own_redis: RedisServer, own_place: Place, *, seen: bool, emptied: bool) -> None:
+    """Neither for a process that has seen it nor for a new one, whose clock may be slow."""
     storage = own_place.open()
+    epoch_key = f"{own_place.settings.short_lived_prefix}epoch"
     own_place.clock.on(DAY)
     with own_redis.client() as client:
-        client.flushall()
-    storage.once.burn("state", "0", issued_at=own_place.clock(), until=own_place.clock() + HOUR)
-    with own_redis.client() as client:
-        epoch = client.hget(f"{own_place.settings.short_lived_prefix}epoch", "at")
-        client.hset(f"{own_place.settings.short_lived_prefix}epoch", "id", "another")
-        own_place.clock.on(-timedelta(minutes=10))
+        client.hset(epoch_key, "id", "another master")
         storage.once.burn("state", "0", issued_at=own_place.clock(), until=own_place.clock() + HOUR)
-        assert client.hget(f"{own_place.settings.short_lived_prefix}epoch", "at") == epoch
+        epoch = client.hget(epoch_key, "at")
+        client.hset(epoch_key, "id", "a third master")
+        if emptied:
+            client.flushall()
+        own_place.clock.on(-timedelta(minutes=10))
+        storage = storage if seen else own_place.open()
+        storage.once.burn("state", "0", issued_at=own_place.clock(), until=own_place.clock() + HOUR)
+        assert client.hget(epoch_key, "at") == epoch
 
 
 def test_a_restart_of_the_broker_is_no_new_epoch(place: Place) -> None:

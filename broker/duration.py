@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, StringConstraints
+from pydantic import BeforeValidator, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
 PATTERN = r"^(0|[1-9][0-9]{0,5})[smhd]$"
@@ -52,7 +52,9 @@ def refusal(reason: str) -> PydanticCustomError:
     return PydanticCustomError("text", "{reason}", {"reason": reason})
 
 
-def _validator(parse: Any) -> PlainValidator:  # noqa: ANN401 (either of the two parsers)
+def _validator(parse: Any) -> BeforeValidator:  # noqa: ANN401 (either of the two parsers)
+    """Comes before the type's own checks, so that a field's limits (`ge`, `le`) still hold."""
+
     def read(value: object) -> object:
         try:
             return parse(value)
@@ -60,7 +62,7 @@ def _validator(parse: Any) -> PlainValidator:  # noqa: ANN401 (either of the two
             raise refusal(str(error)) from None
 
     pattern = PATTERN if parse is parse_duration else INSTANT
-    return PlainValidator(read, json_schema_input_type=Annotated[str, StringConstraints(pattern=pattern)])
+    return BeforeValidator(read, json_schema_input_type=Annotated[str, StringConstraints(pattern=pattern)])
 
 
 Duration = Annotated[timedelta, _validator(parse_duration), PlainSerializer(format_duration)]

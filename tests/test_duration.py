@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from broker.entitle.duration import Duration, Instant, format_duration, parse_duration, parse_instant
+from broker.duration import Duration, Instant, format_duration, parse_duration, parse_instant
 
 
 @pytest.mark.parametrize(
