@@ -4,8 +4,9 @@ import logging
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from flask import Flask
@@ -31,10 +32,11 @@ from broker.keys import Keyring, Purpose
 from broker.record.event import Outcome, Tag
 from broker.record.heard import Heard
 from broker.record.ids import uuid7
+from broker.record.trail import TrailStore
 from broker.record.writer import AuditTrail
 from broker.sessions.session import Limits, Sessions
 from broker.settings import OwnerGroup, Settings, endpoint_overrides, metrics_folder, read_mapping_files
-from broker.storage import Storage, open_storage
+from broker.storage import Storage, StorageSettings, open_storage
 from broker.web.client import Proxies
 from broker.web.metrics import Metrics
 from broker.web.wsgi import Site, make_app
@@ -122,6 +124,34 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
     return broker
 
 
+@contextmanager
+def open_trail(settings: Settings, stand: Stand = REAL) -> Iterator[AuditTrail]:
+    """The audit trail alone, to write to: for what an operator does while the rest may not work.
+
+    Raises `ConfigurationError`, `Unavailable`.
+    """
+    keyring = Keyring.load(settings.keys.file)
+    storage = open_storage(settings.storage, clock=stand.clock)
+    try:
+        storage.upgrade()
+        trail = _trail(settings, storage, keyring, stand)
+        yield trail
+        trail.close(stand.clock())
+    finally:
+        storage.close()
+
+
+@contextmanager
+def read_trail(settings: StorageSettings) -> Iterator[TrailStore]:
+    """The audit trail as it is kept, to read. Needs no key, changes nothing. Raises `Unavailable`."""
+    storage = open_storage(settings.model_copy(update={"short_lived": ""}))
+    try:
+        storage.check()
+        yield storage.trail
+    finally:
+        storage.close()
+
+
 def make_wsgi(broker: Broker) -> Flask:
     """The web application of this process, with its background work started."""
     settings, parts = broker.settings, broker.parts
@@ -141,14 +171,14 @@ def make_wsgi(broker: Broker) -> Flask:
     return app
 
 
-def preflight(settings: Settings) -> None:
+def preflight(settings: Settings, stand: Stand = REAL) -> None:
     """What must be right before a server starts. A neighbour that is away is no reason not to start.
 
     Raises `ConfigurationError` for settings and files that cannot be used, for the demo's state or keys, and for
     whatever would lead STS elsewhere; `IssueRefused` for root credentials.
     """
     _refuse_demo(settings)
-    broker = open_broker(settings, Stand(lines=False))
+    broker = open_broker(settings, replace(stand, lines=False))
     try:
         problems = [problem for provider in broker.parts.providers.values() for problem in provider.problems()]
         if problems:

@@ -70,7 +70,8 @@ KINDS: Mapping[str, Sequence[str]] = {
     "owner": ["Broker-Owners", "SRE"],
     "stranger": [],
 }
-EACH = 60
+POOL = {"developer": 400, "sre": 100}
+OTHERS = 40
 SCRIPT = "<script>alert(1)</script>"
 
 MAPPING = f"""
@@ -161,20 +162,20 @@ def _seed() -> Seed:
     groups = [{"name": name, "unit": unit, "rid": 2000 + n} for n, (name, unit) in enumerate(GROUPS.items())]
     people = [
         {
-            "account": f"{kind}{number:02}",
+            "account": f"{kind}{number:03}",
             "given_name": kind.title(),
             "surname": SCRIPT if kind == "stranger" else f"No {number}",
             "common_name": f"{kind} {number}",
             "unit": "Staff",
-            "rid": 3000 + 100 * k + number,
-            "password": f"{kind}{number:02}-password",
+            "rid": 3000 + 1000 * k + number,
+            "password": f"{kind}{number:03}-password",
             "groups": list(member_of),
             "story": "for tests",
         }
         for k, (kind, member_of) in enumerate(KINDS.items())
-        for number in range(EACH)
+        for number in range(POOL.get(kind, OTHERS))
     ]
-    service = {"account": "svc-broker", "given_name": "S", "surname": "B", "unit": "Services", "rid": 9000}
+    service = {"account": "svc-broker", "given_name": "S", "surname": "B", "unit": "Services", "rid": 9999}
     people.append({**service, "password": "svc-broker-password", "story": "looks people up"})
     domain = {
         "dns_name": "corp.example",
@@ -207,7 +208,7 @@ def _roles() -> Iterator[DemoRole]:
 def a_world(folder: Path) -> Iterator[World]:
     """Start it, and stop it."""
     key = new_access_key()
-    pool = {kind: iter([f"{kind}{number:02}" for number in range(EACH)]) for kind in KINDS}
+    pool = {kind: iter([f"{kind}{number:03}" for number in range(POOL.get(kind, OTHERS))]) for kind in KINDS}
     with ExitStack() as stack:
         now = lambda: CLOCK().replace(tzinfo=None)  # noqa: E731 (what botocore calls to sign)
         stack.enter_context(patch("botocore.auth.get_current_datetime", now))
@@ -247,6 +248,7 @@ class Browser:
             data=data,
             content_type=content_type,
             environ_overrides={"REMOTE_ADDR": self.peer},
+            buffered=True,
         )
         for line in answer.headers.getlist("Set-Cookie"):
             self.set_cookies.append(line)
@@ -256,7 +258,7 @@ class Browser:
         self.last = answer
         return answer
 
-    def get(self, path: str, **more: Any) -> TestResponse:
+    def get(self, path: str, **more: Any) -> TestResponse:  # noqa: ANN401 (passed on)
         """Load a page, without following it anywhere."""
         return self.open("GET", path, **more)
 
@@ -326,7 +328,7 @@ class Corridor:
         self._requests = itertools.count(1)
         self._used: dict[str, int] = {}
 
-    def app_of(self, parts: Parts, **changes: Any) -> Flask:
+    def app_of(self, parts: Parts, **changes: Any) -> Flask:  # noqa: ANN401 (passed on)
         """The web application over `parts`; `changes` are fields of `Site`."""
         server = self.broker.settings.server
         site = Site(
@@ -371,9 +373,7 @@ class Corridor:
         """What the operator gives out."""
         subject = self.parts.providers[PROVIDER].lookup(person.account).subject
         moment = self.moment()
-        return create_enrolment_code(
-            self.parts, moment, operator="test", provider=PROVIDER, subject=subject
-        ).text
+        return create_enrolment_code(self.parts, moment, operator="test", provider=PROVIDER, subject=subject).text
 
     def enrol(self, person: Somebody) -> Somebody:
         """Set up the app, through the same steps as a person goes."""
@@ -410,17 +410,16 @@ class Corridor:
             password=person.password,
             circumstances=self.moment(),
         )
-        return self._kept(half)
+        return self.kept(half)
 
     def session(self, person: Somebody) -> Session:
         """A session after both."""
         half = self.password_shown(person)
         code = self.code(person)
-        return self._kept(
-            show_factor(self.parts, half, method=Method.TOTP, answer=code, circumstances=self.moment())
-        )
+        return self.kept(show_factor(self.parts, half, method=Method.TOTP, answer=code, circumstances=self.moment()))
 
-    def _kept(self, session: Session) -> Session:
+    def kept(self, session: Session) -> Session:
+        """The session under a new token, as after each step."""
         rotated = self.parts.sessions.rotate(session)
         assert rotated is not None
         return rotated[1]
@@ -429,18 +428,18 @@ class Corridor:
         """The session as it is kept now."""
         return self.broker.storage.sessions.get(session.key)
 
-    def browser(self, **more: Any) -> Browser:
+    def browser(self, **more: Any) -> Browser:  # noqa: ANN401 (passed on)
         """A browser that has been nowhere yet."""
         return Browser(self.app, **more)
 
-    def half_signed_in(self, person: Somebody, **more: Any) -> Browser:
+    def half_signed_in(self, person: Somebody, **more: Any) -> Browser:  # noqa: ANN401 (passed on)
         """A browser after the password."""
         browser = self.browser(**more)
         browser.sign_in(person)
         assert browser.path in {"/enrol", "/challenge"}, browser.text
         return browser
 
-    def signed_in(self, person: Somebody, **more: Any) -> Browser:
+    def signed_in(self, person: Somebody, **more: Any) -> Browser:  # noqa: ANN401 (passed on)
         """A browser after both."""
         browser = self.half_signed_in(person, **more)
         browser.submit("/challenge", method="totp", answer=self.code(person))
@@ -481,7 +480,7 @@ def configuration(world: World) -> dict[str, Any]:
 
 
 @contextmanager
-def a_corridor(world: World, folder: Path, *, mapping: str = MAPPING, **changes: Any) -> Iterator[Corridor]:
+def a_corridor(world: World, folder: Path, *, mapping: str = MAPPING, **changes: Any) -> Iterator[Corridor]:  # noqa: ANN401 (passed on)
     """A broker of its own, in `folder`; one that is there already is another instance over the same database."""
     folder.mkdir(exist_ok=True)
     if not (folder / "keys.json").exists():

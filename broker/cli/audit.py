@@ -8,12 +8,16 @@ from typing import Any
 
 import click
 
-from broker.cli.opened import opened, operator
+from broker.app import open_trail, read_trail
+from broker.cli.chosen import loaded, storage_settings
+from broker.cli.opened import operator, stand
+from broker.cli.printed import moment, table
 from broker.clock import utc_now
+from broker.keys import Keyring, PublicKeyring
 from broker.record.anchor import read_anchors
 from broker.record.event import Outcome, Tag
 from broker.record.export import export_csv, export_lines
-from broker.record.trail import Query
+from broker.record.trail import Link, Query
 from broker.record.verify import verify as verify_trail
 
 ALTERED = 1
@@ -22,6 +26,8 @@ WHEN = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"])
 TEXTS = (
     "actor", "subject", "account", "role-arn", "session-name", "address", "request-id", "lease-id", "access-key-id"
 )  # fmt: skip
+COLUMNS = ("AT", "TAG", "OUTCOME", "WHO", "ADDRESS", "ABOUT", "REASON", "LEASE")
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def narrowed(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,15 +36,14 @@ def narrowed(command: Callable[..., None]) -> Callable[..., None]:
         command = click.option(f"--{name}", default="", help=f"Only this {name.replace('-', ' ')}.")(command)
     command = click.option("--outcome", type=click.Choice([o.value for o in Outcome]), help="Only this.")(command)
     command = click.option("--tag", type=click.Choice([t.value for t in Tag]), help="Only this.")(command)
-    command = click.option("--until", type=WHEN, help="Before this instant (UTC where no zone is given).")(command)
-    return click.option("--since", type=WHEN, help="From this instant on.")(command)
+    command = click.option("--until", type=WHEN, help="Before this instant (a day: its first moment in UTC).")(command)
+    return click.option("--since", type=WHEN, help="From this instant on (a day: its first moment in UTC).")(command)
 
 
 def query(given: dict[str, Any]) -> Query:
     """The query of these options."""
     for end in ("since", "until"):
-        if given[end] is not None and given[end].tzinfo is None:
-            given[end] = given[end].replace(tzinfo=UTC)
+        given[end] = _aware(given[end]) if given[end] else None
     given["tag"] = Tag(given["tag"]) if given["tag"] else None
     given["outcome"] = Outcome(given["outcome"]) if given["outcome"] else None
     return Query(**given)
@@ -54,39 +59,45 @@ def audit() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.pass_context
 def search(context: click.Context, /, limit: int, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
-    """The newest events first, a line each: when, what, outcome, who, what about, why."""
-    with opened(context) as broker:
-        for link in broker.storage.trail.search(query(given), limit=limit):
-            event = json.loads(link.payload) if link.payload else {}
-            told = ("tag", "outcome", "actor_name", "session_name", "role_arn", "address", "lease_id", "reason")
-            click.echo("\t".join([link.at.isoformat(timespec="seconds"), *(str(event.get(key, "")) for key in told)]))
+    """The newest events first, a line each: when, what, outcome, who, from where, what about, why."""
+    with read_trail(storage_settings(context)) as store:
+        table(COLUMNS, [_row(link) for link in store.search(query(given), limit=limit)])
 
 
 @audit.command()
 @narrowed
-@click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="Signed lines that `verify --anchor` reads again, or a spreadsheet.",
+)
 @click.pass_context
 def export(context: click.Context, /, kind: str, **given: Any) -> None:  # noqa: ANN401 (click hands them over)
     """Every matching event, whole: JSON lines, or CSV for a spreadsheet."""
-    with opened(context) as broker:
-        lines = export_csv if kind == "csv" else export_lines
-        for line in lines(broker.storage.trail, query(given)):
-            click.echo(line.rstrip("\n"))
+    lines = export_csv if kind == "csv" else export_lines
+    with read_trail(storage_settings(context)) as store:
+        for line in lines(store, query(given)):
+            click.echo(line.rstrip("\r\n"))
 
 
 @audit.command()
+@click.option("--anchor", type=FILE, help="The server's standard output, as collected elsewhere.")
 @click.option(
-    "--anchor", type=click.Path(exists=True, path_type=Path), help="The server's standard output, as collected."
+    "--keys", type=FILE, help="What `broker keys export` gave: then `storage:` is all that is read of broker.yaml."
 )
 @click.pass_context
-def verify(context: click.Context, anchor: Path | None) -> None:
+def verify(context: click.Context, anchor: Path | None, keys: Path | None) -> None:
     """Find whatever was changed, removed, inserted, reordered, cut or rewritten. Exit code 1 when something was."""
-    with opened(context) as broker:
-        anchors = None
-        if anchor is not None:
-            with anchor.open(encoding="utf-8", errors="replace") as lines:
-                anchors = read_anchors(lines, broker.keyring)
-        report = verify_trail(broker.storage.trail, broker.keyring, now=utc_now(), anchors=anchors)
+    verifier = PublicKeyring.load(keys) if keys else Keyring.load(loaded(context).settings.keys.file).public_keys()
+    anchors = None
+    if anchor is not None:
+        with anchor.open(encoding="utf-8", errors="replace") as lines:
+            anchors = read_anchors(lines, verifier)
+    with read_trail(storage_settings(context)) as store:
+        report = verify_trail(store, verifier, now=utc_now(), anchors=anchors)
     for finding in report.findings:
         click.echo(str(finding))
     counts = f"{report.links} events of {report.writers} writers, {report.pruned} pruned, {report.anchors} anchors"
@@ -100,7 +111,28 @@ def verify(context: click.Context, anchor: Path | None) -> None:
 @click.pass_context
 def prune(context: click.Context, before: datetime) -> None:
     """Forget the personal data of old events; the chain still verifies, and the pruning is itself recorded."""
-    with opened(context) as broker:
-        instant = before if before.tzinfo else before.replace(tzinfo=UTC)
-        forgotten = broker.trail.prune(instant, actor=f"operator:{operator()}")
-        click.echo(f"{forgotten} events forgotten")
+    with open_trail(loaded(context).settings, stand(context)) as trail:
+        forgotten = trail.prune(_aware(before), actor=f"operator:{operator()}")
+    click.echo(f"{forgotten} events forgotten")
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _row(link: Link) -> tuple[str, ...]:
+    event = json.loads(link.payload) if link.payload else {}
+
+    def first(*names: str) -> str:
+        return next((str(event[name]) for name in names if event.get(name)), "")
+
+    return (
+        moment(link.at),
+        first("tag"),
+        first("outcome"),
+        first("session_name", "actor_name", "actor"),
+        first("address"),
+        first("role_arn", "account", "provider"),
+        first("reason"),
+        first("lease_id"),
+    )

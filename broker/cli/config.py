@@ -1,36 +1,54 @@
 """`broker init`, `broker config`, `broker directory`: set up, and look whether it is right."""
 
 import json
+import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
+from pydantic import BaseModel, SecretStr
 
+from broker.app import Broker
 from broker.authenticate import PROVIDERS
-from broker.cli.opened import opened, steps
+from broker.cli.chosen import loaded
+from broker.cli.opened import opened, provider_of
+from broker.cli.printed import near, steps
 from broker.clock import utc_now
+from broker.duration import format_duration
 from broker.errors import ConfigurationError, Problem
 from broker.keys import Keyring
-from broker.settings import Settings, examples, find_file, load
+from broker.settings import examples, settings_schema
 
 FAILED = 1
+KEYS = "keys.json"
+WRITTEN = ("broker.yaml", "mappings.yaml", "mappings.schema.json")
+MASKED = "**********"
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("/etc/broker"))
 def init(folder: Path) -> None:
     """Write an annotated broker.yaml and mappings.yaml, and new keys, into FOLDER. Overwrites nothing."""
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    taken = [folder / name for name in ("broker.yaml", "mappings.yaml", "keys.json") if (folder / name).exists()]
+    taken = [folder / name for name in (*WRITTEN, KEYS) if os.path.lexists(folder / name)]
     if taken:
-        raise ConfigurationError([Problem(where=str(path), what="exists already") for path in taken])
-    for name in ("broker.yaml", "mappings.yaml"):
-        (folder / name).write_text((examples() / name).read_text(encoding="utf-8"), encoding="utf-8")
-        click.echo(f"wrote {folder / name}")
-    Keyring.generate(now=utc_now()).save(folder / "keys.json")
-    click.echo(f"wrote {folder / 'keys.json'} (keep a copy apart from the database's backups)")
-    click.echo(f"Next: edit {folder / 'broker.yaml'}, then: broker --config {folder / 'broker.yaml'} config check")
+        remedy = "nothing was written; name another folder"
+        raise ConfigurationError([Problem(where=str(path), what="exists already", remedy=remedy) for path in taken])
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name in WRITTEN:
+            _write(folder / name, (examples() / name).read_bytes())
+            click.echo(f"wrote {folder / name}")
+    except OSError as error:
+        problem = Problem(where=str(error.filename or folder), what=f"cannot be written ({error.strerror})")
+        raise ConfigurationError([problem]) from error
+    Keyring.generate(now=utc_now()).save(folder / KEYS)
+    click.echo(f"wrote {folder / KEYS}")
+    click.echo(
+        f"Keep a copy of {KEYS} apart from the database's backups.\n"
+        f"Next: edit {folder / 'broker.yaml'}, then: broker --config {folder / 'broker.yaml'} config check",
+        err=True,
+    )
 
 
 @click.group()
@@ -42,16 +60,19 @@ def config() -> None:
 @click.pass_context
 def check(context: click.Context) -> None:
     """Read everything and ask every neighbour: exit code 0 when a server would start."""
-    loaded = load(context.obj or find_file())
-    click.echo(f"ok  {loaded.file}")
+    found = loaded(context)
+    click.echo(f"ok  {found.file}")
     with opened(context) as broker:
         snapshot = broker.parts.mapping()
         click.echo(f"ok  mapping {snapshot.revision[:12]}: {len(snapshot.mappings)} mappings")
         broker.storage.check()
         click.echo("ok  storage")
-        passed = all(steps(provider.name, provider.check()) for provider in broker.parts.providers.values())
+        passed = [steps(provider.name, provider.check()) for provider in broker.parts.providers.values()]
+        flaws = list(_flaws(broker))
+        for flaw in flaws:
+            click.echo(f"BAD {flaw}")
         click.echo(f"ok  AWS: {broker.parts.issuer.check()}")
-    if not passed:
+    if flaws or not all(passed):
         context.exit(FAILED)
 
 
@@ -59,18 +80,16 @@ def check(context: click.Context) -> None:
 @click.pass_context
 def show(context: click.Context) -> None:
     """Every setting in force and where it comes from; secrets masked."""
-    loaded = load(context.obj or find_file())
-    for path, value in _flat(loaded.settings.model_dump(mode="json"), ()):
-        click.echo(f"{path} = {json.dumps(value)}  # {loaded.sources.get(path, 'default')}")
+    found = loaded(context)
+    for path, value in _settings(found.settings, ()):
+        written = json.dumps(value, default=_text, ensure_ascii=False)
+        click.echo(f"{path} = {written}  # {near(found.sources.get(path, 'default'))}")
 
 
 @config.command()
 def schema() -> None:
     """The JSON Schema of broker.yaml, for editors."""
-    whole = Settings.model_json_schema()
-    kinds = {name: settings.model_json_schema() for name, (settings, _) in PROVIDERS.items()}
-    whole["properties"]["providers"]["additionalProperties"] = {"oneOf": [_typed(*kind) for kind in kinds.items()]}
-    click.echo(json.dumps(whole, indent=2))
+    click.echo(json.dumps(settings_schema(), indent=2, ensure_ascii=False))
 
 
 @click.group()
@@ -85,25 +104,53 @@ def directory() -> None:
 def check_user(context: click.Context, user: str, provider: str) -> None:
     """What a sign-in of USER would see, step by step, without the password; without USER: reachability."""
     with opened(context) as broker:
-        asked = [found for found in broker.parts.providers.values() if provider in {"", found.name}]
-        passed = all(steps(found.name, found.check(user)) for found in asked)
-    if not asked or not passed:
+        found = provider_of(broker, provider)
+        passed = steps(found.name, found.check(user))
+    if not passed:
         context.exit(FAILED)
 
 
-def _typed(kind: str, own: dict[str, Any]) -> dict[str, Any]:
-    """A provider's schema with its `type`, and each secret also as a file."""
-    own["properties"]["type"] = {"const": kind}
-    for name in [name for name, shape in own["properties"].items() if shape.get("format") == "password"]:
-        own["properties"][f"{name}_file"] = {"type": "string", "description": f"Path of a file that holds {name}."}
-        own["required"] = [key for key in own.get("required", ()) if key != name]
-    return own
+def _write(file: Path, content: bytes) -> None:
+    """A new file that its owner may change and its group may read."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
 
 
-def _flat(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]:
+def _flaws(broker: Broker) -> Iterator[str]:
+    """What can be told only with everything at hand."""
+    if broker.keyring.missing:
+        missing = ", ".join(broker.keyring.missing)
+        yield f"keys: none for {missing}; add each with: broker keys rotate PURPOSE"
+    roles = broker.parts.mapping().catalogue.roles
+    for role in broker.settings.directory.outage_grace_of_role:
+        if role not in roles:
+            yield f"directory.outage_grace_of_role: the mapping document has no role {role}"
+
+
+def _settings(model: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[str, object]]:
     """Every leaf with its dotted path."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, (*path, str(key)))
-    else:
-        yield ".".join(path), value
+    kind = next((name for name, (settings, _) in PROVIDERS.items() if settings is type(model)), "")
+    if kind:
+        yield ".".join((*path, "type")), kind
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _settings(value, (*path, name))
+        elif isinstance(value, dict) and value:
+            for key, inner in value.items():
+                if isinstance(inner, BaseModel):
+                    yield from _settings(inner, (*path, name, key))
+                else:
+                    yield ".".join((*path, name, key)), inner
+        else:
+            yield ".".join((*path, name)), value
+
+
+def _text(value: object) -> object:
+    """A value as one writes it in the file."""
+    if isinstance(value, SecretStr):
+        return MASKED if value.get_secret_value() else ""
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

@@ -1,18 +1,30 @@
-"""`broker keys`: the broker's own keys. Key material is never printed."""
+"""`broker keys`: the broker's own keys. No command prints key material, but for the public halves of audit keys."""
 
+import secrets
 from pathlib import Path
 
 import click
 
+from broker.app import open_trail
+from broker.cli.chosen import loaded
+from broker.cli.opened import operator, stand
+from broker.cli.printed import moment, table
 from broker.clock import utc_now
-from broker.errors import ConfigurationError, Problem
-from broker.keys import Keyring, Purpose
-from broker.settings import find_file, load
+from broker.errors import ConfigurationError, Denied, Problem
+from broker.keys import Keyring, KeyRow, Purpose
+from broker.record.event import Event, Outcome, Tag
+from broker.record.ids import uuid7
+
+RESTART = "It counts once the broker has been restarted."
+LOST = (
+    "What this key sealed cannot be opened without it: everybody who enrolled while it was in force loses their second "
+    "factor, and their recovery codes, and needs a reset and an enrolment code."
+)
 
 
 def key_file(context: click.Context) -> Path:
     """Where the keys of the chosen configuration are."""
-    return load(context.obj or find_file()).settings.keys.file
+    return loaded(context).settings.keys.file
 
 
 @click.group()
@@ -26,20 +38,23 @@ def keys() -> None:
 def generate(context: click.Context, file: Path | None) -> None:
     """Make a new key FILE, readable by its owner only. An existing one is never overwritten."""
     target = file or key_file(context)
-    if target.exists():
+    if target.is_symlink() or target.exists():
         problem = Problem(where=str(target), what="exists already", remedy="rotate its keys with: broker keys rotate")
         raise ConfigurationError([problem])
     Keyring.generate(now=utc_now()).save(target)
-    click.echo(f"{target}: one key for each purpose. Keep a copy apart from the database's backups.")
+    click.echo(f"wrote {target}")
+    click.echo("Keep a copy apart from the database's backups.", err=True)
 
 
 @keys.command("list")
 @click.pass_context
 def list_keys(context: click.Context) -> None:
     """Purposes, ids and ages; no material."""
-    for row in Keyring.load(key_file(context)).listing():
-        state = "current" if row.current else "retired" if row.retired else "older"
-        click.echo(f"{row.purpose}\t{row.id}\t{state}\tsince {row.created_at:%Y-%m-%d %H:%M} UTC")
+    keyring = Keyring.load(key_file(context))
+    rows = [(row.purpose, row.id, _state(row), moment(row.created_at)) for row in keyring.listing()]
+    table(("PURPOSE", "ID", "STATE", "SINCE"), rows)
+    for purpose in keyring.missing:
+        click.echo(f"There is no {purpose} key; add one with: broker keys rotate {purpose}", err=True)
 
 
 @keys.command()
@@ -48,5 +63,62 @@ def list_keys(context: click.Context) -> None:
 def rotate(context: click.Context, purpose: str) -> None:
     """Put a new key in force for PURPOSE; the old ones still open and verify what they sealed and signed."""
     file = key_file(context)
-    Keyring.load(file).rotate(Purpose(purpose), now=utc_now()).save(file)
-    click.echo(f"{purpose}: a new key is in force once the broker has been restarted.")
+    before = Keyring.load(file)
+    after = before.rotate(Purpose(purpose), now=utc_now())
+    made = next(row.id for row in reversed(after.listing()) if row.purpose == purpose)
+    _change(context, file, before, after, {"purpose": purpose, "key_id": made})
+    click.echo(f"{made} is current")
+    click.echo(RESTART, err=True)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--force", is_flag=True, help="Retire a seed key too: who enrolled under it loses the second factor.")
+@click.pass_context
+def retire(context: click.Context, key_id: str, *, force: bool) -> None:
+    """Forget the secret of an older key, for good. The public half of an audit key stays: old trails still verify."""
+    file = key_file(context)
+    before = Keyring.load(file)
+    after = before.retire(key_id)
+    purpose = next(row.purpose for row in before.listing() if row.id == key_id)
+    if purpose is Purpose.SEED:
+        if not force:  # check: seed-key-kept
+            raise Denied(LOST, remedy="If that is what you want: --force. Else keep it; an older key does no harm.")
+        click.echo(f"Warning: {LOST}", err=True)
+    _change(context, file, before, after, {"purpose": purpose, "key_id": key_id, "retired": "true"})
+    click.echo(f"{key_id} is retired")
+    click.echo(RESTART, err=True)
+
+
+@keys.command()
+@click.pass_context
+def export(context: click.Context) -> None:
+    """The public halves of all audit keys, retired ones too, for an auditor: `broker audit verify --keys FILE`."""
+    click.echo(Keyring.load(key_file(context)).public_keys().to_text(), nl=False)
+
+
+def _state(row: KeyRow) -> str:
+    return "current" if row.current else "retired" if row.retired else "older"
+
+
+def _change(context: click.Context, file: Path, before: Keyring, after: Keyring, details: dict[str, str]) -> None:
+    """Save `after`, and write it down with its own audit key; what cannot be written down is taken back."""
+    after.save(file)
+    recorded = False
+    try:
+        with open_trail(loaded(context).settings, stand(context)) as trail:
+            now = utc_now()
+            trail.record(
+                Event(
+                    tag=Tag.KEYS_ROTATED,
+                    outcome=Outcome.DONE,
+                    at=now,
+                    id=uuid7(now, secrets.token_bytes),
+                    actor=f"operator:{operator()}",
+                    details=details,
+                )
+            )
+        recorded = True
+    finally:
+        if not recorded:
+            before.save(file)

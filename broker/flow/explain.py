@@ -29,7 +29,7 @@ class Explanation:
 
 
 def explain(snapshot: Snapshot, proof: Proof, *, role: str, circumstances: Circumstances) -> Explanation:
-    """Explain `account/role` for `proof` at that moment."""
+    """Explain `account/role` for `proof` at that moment; `NotFound` for one that the document does not declare."""
     groups = proof.identity.groups
     account, _, name = role.partition("/")
     trace = trace_of(snapshot, groups, account=account, role=name, now=circumstances.now)

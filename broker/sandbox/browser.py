@@ -3,7 +3,8 @@
 import http.client
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -20,6 +21,8 @@ class Page:
     url: str
     status: int
     text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in lower case; of a name that came twice the last."""
 
     @property
     def path(self) -> str:
@@ -59,15 +62,16 @@ class Browser:
 
     def _go(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Page:
         for _ in range(MAX_REDIRECTS):
-            status, location, text = self._once(method, url, body, headers)
+            page = self._once(method, url, body, headers)
+            location = page.headers.get("location")
             if not location:
-                self.page = Page(url=url, status=status, text=text)
-                return self.page
+                self.page = page
+                return page
             method, url, body, headers = "GET", urljoin(url, location), b"", {}
         message = "too many redirects"
         raise RuntimeError(message)
 
-    def _once(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
+    def _once(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Page:
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" != self._origin:
             message = f"{url} leads away from {self._origin}"
@@ -81,7 +85,8 @@ class Browser:
             connection.request(method, path or "/", body, headers | sent)
             answer = connection.getresponse()
             self._keep(answer.headers.get_all("Set-Cookie") or [])
-            return answer.status, answer.getheader("Location") or "", answer.read().decode()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Page(url=url, status=answer.status, text=answer.read().decode(), headers=told)
         finally:
             connection.close()
 

@@ -136,7 +136,7 @@ class Sessions:
         session = self._store.get(key_of(token))
         if session is None:
             return None
-        if now >= session.ends_at(self._limits):
+        if now >= session.ends_at(self._limits):  # check: session-limits
             self._store.drop(session.key)
             return None
         return session

@@ -41,6 +41,7 @@ __all__ = [
     "read_mapping_files",
     "replace_mapping_file",
     "settings_schema",
+    "stay_here",
 ]
 
 M = TypeVar("M", bound=BaseModel)
@@ -103,10 +104,14 @@ def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
 
 
 def replace_mapping_file(file: Path, text: str) -> None:
-    """Write `text` in the place of `file`, in one step and with the same mode."""
+    """Write `text` in the place of `file`, in one step and with the same owner and mode."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=".", delete=False) as draft:
         draft.write(text)
+        draft.flush()
+        os.fsync(draft.fileno())
     shutil.copymode(file, draft.name)
+    if os.geteuid() == 0:  # else the file would be root's, and the broker could not read it
+        os.chown(draft.name, file.stat().st_uid, file.stat().st_gid)
     Path(draft.name).replace(file)
 
 
@@ -119,6 +124,17 @@ def examples() -> Path:
 def endpoint_overrides(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Variables that would lead boto3 to another endpoint than AWS's own."""
     return sorted(name for name in environ if name.startswith("AWS_ENDPOINT_URL"))
+
+
+def stay_here(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let this process forget what would lead it elsewhere: for the demo, whose neighbours are all on this machine.
+
+    No proxy for what is here; no profile, key, region or endpoint of the visitor's own AWS life.
+    """
+    for name in [name for name in environ if name.startswith("AWS_")]:
+        del environ[name]
+    for name in ("no_proxy", "NO_PROXY"):
+        environ[name] = ",".join(filter(None, (environ.get(name, ""), "localhost", "127.0.0.1")))
 
 
 def metrics_folder(environ: Mapping[str, str] = os.environ) -> str:

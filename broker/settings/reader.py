@@ -13,6 +13,8 @@ PREFIX = "BROKER_"
 CONFIG = "BROKER_CONFIG"
 """Names the file; every other variable with the prefix sets a key."""
 SEE = "see docs/settings.md"
+UNREAD = "unread"
+"""Stands for a secret whose file has a problem, so that the secret does not read as missing too."""
 _POSITION = re.compile(r":([0-9]+):([0-9]+)$")
 
 
@@ -129,9 +131,8 @@ def _read_secret_files(raw: Raw, data: dict[str, Any], secrets: frozenset[str], 
             where = raw.sources[here]
             content = _content(raw, data, key, where)
             del data[key]
-            if content is not None:
-                data[name] = content
-                raw.sources[dotted((*path, name))] = f"{value} (named at {where})"
+            data[name] = content or UNREAD
+            raw.sources[dotted((*path, name))] = f"{value} (named at {where})"
 
 
 def _content(raw: Raw, data: Mapping[str, Any], key: str, where: str) -> str | None:

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.authenticate.attempts import AttemptRule, Attempts, take, wait_after
+
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RULES = st.builds(
@@ -15,7 +17,7 @@ RULES = st.builds(
     longest_wait=st.integers(1, 86400).map(lambda seconds: timedelta(seconds=seconds)),
     hard_stop=st.integers(1, 200),
 )
-GAPS = st.lists(st.integers(0, 4000), min_size=1, max_size=150)
+GAPS = st.lists(st.integers(0, 4000), min_size=1, max_size=60)
 
 
 def allowed_times(rule: AttemptRule, gaps: list[int]) -> list[datetime]:
@@ -28,6 +30,7 @@ def allowed_times(rule: AttemptRule, gaps: list[int]) -> list[datetime]:
     return times
 
 
+@some
 @given(RULES, GAPS)
 def test_no_stretch_as_long_as_the_window_holds_twice_the_tries(rule: AttemptRule, gaps: list[int]) -> None:
     """`tries` from the first one on; where the window rolls over, at most that again."""
@@ -36,16 +39,19 @@ def test_no_stretch_as_long_as_the_window_holds_twice_the_tries(rule: AttemptRul
         assert sum(first <= time < first + rule.window for time in times[index:]) <= max(2 * rule.tries - 1, 1)
 
 
+@some
 @given(RULES, GAPS)
 def test_the_hard_stop_is_hard(rule: AttemptRule, gaps: list[int]) -> None:
     assert len(allowed_times(rule, gaps)) <= rule.hard_stop
 
 
+@some
 @given(RULES, st.integers(1, 300))
 def test_after_that_many_at_once_there_is_a_wait(rule: AttemptRule, parallel: int) -> None:
     assert len(allowed_times(rule, [0] * parallel)) == min(parallel, rule.tries, rule.hard_stop)
 
 
+@some
 @given(RULES, GAPS)
 def test_a_refusal_says_when_the_next_try_counts_and_it_does(rule: AttemptRule, gaps: list[int]) -> None:
     state, now = Attempts(), NOON
@@ -64,6 +70,7 @@ def test_a_refusal_says_when_the_next_try_counts_and_it_does(rule: AttemptRule, 
             assert take(state, taken.retry_at, rule)[1].allowed
 
 
+@some
 @given(RULES)
 def test_the_wait_grows_to_its_limit_and_never_shrinks(rule: AttemptRule) -> None:
     waits = [wait_after(failures, rule) for failures in range(rule.tries, rule.tries * 20)]

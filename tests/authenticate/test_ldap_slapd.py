@@ -156,8 +156,9 @@ class TestSlapd(PasswordProviderContract):
 
         naive = ldap3.Server("127.0.0.1", world.server.port, get_info=ldap3.NONE)
         connection = ldap3.Connection(naive, READER, PASSWORD, receive_timeout=1, auto_bind=True)
-        with connection, suppress(LDAPExceptionError):
+        with suppress(LDAPExceptionError):
             connection.search(world.outside, "(objectClass=*)")
+        connection.unbind()
         assert any(PASSWORD.encode() in heard for heard in trap[1][before:]), "the trap was not set"
 
     def test_a_pointer_to_another_servers_part_of_the_tree_is_an_outage(self, world: SlapdWorld) -> None:

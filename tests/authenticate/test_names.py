@@ -2,10 +2,12 @@
 
 import pytest
 from contracts.cast import BAD_SPELLINGS
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.authenticate.ldap.names import Name, Spelling, parse_name
+
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SUFFIXES = ("corp.example.test", "Corp.Example")
 
@@ -52,6 +54,7 @@ def test_a_domain_that_is_not_configured_is_no_domain() -> None:
     assert parse("ada@corp.example", suffixes=()) is None
 
 
+@some
 @given(st.text(max_size=300))
 def test_whatever_is_read_holds_no_character_that_means_something_in_ldap(typed: str) -> None:
     name = parse(typed)
@@ -61,6 +64,7 @@ def test_whatever_is_read_holds_no_character_that_means_something_in_ldap(typed:
         assert len(name.value) <= 256
 
 
+@some
 @given(st.text(max_size=20))
 def test_the_spellings_of_one_name_are_counted_together(typed: str) -> None:
     plain = parse(typed)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.authenticate.attempts import AttemptRule, Attempts, take
@@ -26,12 +26,15 @@ from broker.authenticate.ldap.values import (
 from broker.authenticate.ldap.verdict import verdict
 from broker.authenticate.provider import Reason
 
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 # --- values
 
 
+@some
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=0, max_size=15), st.integers(0, 2**48 - 1))
 def test_a_sid_survives_both_ways(subs: list[int], authority: int) -> None:
     text = "-".join(["S-1", str(authority), *map(str, subs)])
@@ -43,6 +46,7 @@ def test_a_known_sid_reads_as_microsoft_writes_it() -> None:
     assert sid_text(octets) == "S-1-5-21-1004317790-1177236093-682117250-1219"
 
 
+@some
 @given(st.binary(max_size=70))
 def test_octets_that_are_no_sid_are_refused(octets: bytes) -> None:
     try:
@@ -58,17 +62,20 @@ def test_text_that_is_no_sid_is_refused(text: str) -> None:
         sid_octets(text)
 
 
+@some
 @given(st.binary(min_size=16, max_size=16))
 def test_a_guid_survives_both_ways(octets: bytes) -> None:
     assert guid_octets(guid_text(octets)) == octets
     assert guid_text(octets) == guid_text(octets).lower()
 
 
+@some
 @given(st.binary(max_size=20))
 def test_octets_in_a_filter_are_all_escaped(octets: bytes) -> None:
     assert in_filter(octets).replace("\\", "") == octets.hex()
 
 
+@some
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_number_is_a_time_and_a_span(steps: int) -> None:
     assert datetime(1601, 1, 1, tzinfo=UTC) <= filetime(steps) <= datetime(9000, 1, 1, tzinfo=UTC)
@@ -153,6 +160,7 @@ def test_a_success_counts_only_if_the_password_policy_does_not_object(control: b
     assert verdict(BindAnswer(code=0, policy=control)) is reason
 
 
+@some
 @given(st.integers(1, 200), st.text(max_size=50), st.none() | st.binary(max_size=20))
 def test_no_result_but_success_is_ever_a_success(code: int, message: str, policy: bytes | None) -> None:
     try:
@@ -166,6 +174,7 @@ def test_no_result_but_success_is_ever_a_success(code: int, message: str, policy
 THRESHOLDS = st.integers(2, 12)
 
 
+@some
 @given(THRESHOLDS, st.integers(1, 50), st.integers(0, 2**32), st.integers(0, 6))
 def test_no_order_of_parallel_tries_ever_locks_an_account(threshold: int, tries: int, seed: int, foreign: int) -> None:
     """Each try reads the directory's count, takes from the store, binds: at any pace, in any order."""
@@ -189,6 +198,7 @@ def test_no_order_of_parallel_tries_ever_locks_an_account(threshold: int, tries:
             assert directory < threshold
 
 
+@some
 @given(THRESHOLDS, st.integers(1, 50))
 def test_an_account_without_wrong_passwords_meets_the_same_rule_as_a_name_that_nobody_has(
     threshold: int, tries: int
@@ -225,6 +235,7 @@ def test_without_a_lockout_the_configured_rule_stands() -> None:
 # --- a password change and two clocks
 
 
+@some
 @given(st.floats(-20, 20), st.floats(-600, 600), st.floats(-0.5, 0.5))
 def test_a_change_after_the_sign_in_never_goes_unnoticed_whatever_the_clocks(
     after: float, offset: float, error: float

@@ -53,7 +53,7 @@ def place(
 
 
 @pytest.fixture(scope="session")
-def house(  # noqa: PLR0913 (one for each neighbour)
+def house(
     domain: SambaServer,
     groups: Mapping[str, str],
     key: AccessKey,

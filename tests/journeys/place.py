@@ -100,7 +100,7 @@ class Place:
 
     def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The operator's program, as an operator runs it. It takes seconds to start: see `command`."""
-        command = [Path(sys.executable).parent / "broker", "--config", self.file, *arguments]
+        command = [str(Path(sys.executable).parent / "broker"), "--config", str(self.file), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
 
     def command(self, *arguments: str) -> Result:

@@ -1,4 +1,4 @@
-"""`broker serve` behind its preflight, with an STS of the test's own: `python -m journeys.serve BROKER_YAML STS_URL`."""
+"""`broker serve` behind its preflight, with another STS: `python -m journeys.serve BROKER_YAML STS_URL`."""
 
 import sys
 from pathlib import Path

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,17 @@ from journeys.household import Household
 from journeys.place import ADMIN, BROKER_USER, DEV, EXTERNAL_ID, FORBIDDEN, READ, REGIONS, Place, assumed, running
 from journeys.visitor import Visitor, environment, holds_credentials, with_app
 from neighbours import need
-from neighbours.postgres import PASSWORD as DATABASE_PASSWORD
 from neighbours.samba import SambaServer
 
 from broker.sandbox.browser import Browser, Page
 from broker.sandbox.sts import SandboxSts
 
 ADA = "ada"
-LINKS = "trail_links"
 ARN = f"arn:aws:sts::{DEV}:assumed-role/ReadOnly/{ADA}"
 
 
 @pytest.fixture(scope="module")
-def walk(house: Household) -> Iterator[tuple[Visitor, list[tuple[str, int]]]]:
+def walk(house: Household) -> tuple[Visitor, list[tuple[str, int]]]:
     """Ada's whole way in, and where each step led her."""
     ada, steps = Visitor(ADA, house.one.url), list[tuple[str, int]]()
 
@@ -54,7 +52,7 @@ def walk(house: Household) -> Iterator[tuple[Visitor, list[tuple[str, int]]]]:
     note(ada.browser.submit("/sign-out"))
     note(ada.show_password())
     note(ada.show_code())
-    yield ada, steps
+    return ada, steps
 
 
 @pytest.fixture
@@ -194,16 +192,13 @@ def test_the_trail_is_intact_by_its_lines_and_a_change_in_the_database_is_found_
     assert (before.returncode, before.stdout.split(":")[0]) == (0, "intact"), before.stdout
     assert " 0 anchors" not in before.stdout
     with house.postgres.connect(house.database) as database:
-        found = "lease_id = %s AND tag = 'credentials:issued'"
-        row = database.execute(
-            f"SELECT writer, number, payload FROM {LINKS} WHERE {found}", [leased["lease"]]
-        ).fetchone()
+        query = "SELECT writer, number, payload FROM trail_links WHERE lease_id = %s AND tag = 'credentials:issued'"
+        row = database.execute(query, [leased["lease"]]).fetchone()
         assert row is not None
         writer, number, payload = row
-        change = f"UPDATE {LINKS} SET payload = %s WHERE writer = %s AND number = %s"
-        database.execute(
-            change, [str(payload).replace(f'"session_name":"{ADA}"', '"session_name":"boris"'), writer, number]
-        )
+        change = "UPDATE trail_links SET payload = %s WHERE writer = %s AND number = %s"
+        altered = str(payload).replace(f'"session_name":"{ADA}"', '"session_name":"boris"')
+        database.execute(change, [altered, writer, number])
         try:
             after = house.place.command("audit", "verify", "--anchor", str(anchor))
         finally:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from contracts.cast import PASSWORD
@@ -49,12 +48,19 @@ class Visitor:
         self.name, self.url, self.password, self.app = name, url, password, app
         self.browser, self._token = Browser(url), ""
 
+    def open(self) -> Page:
+        """The first page."""
+        return self.browser.get("/")
+
+    def send_password(self, password: str = "") -> Page:
+        """From the sign-in page that is open."""
+        typed = password or self.password
+        return self.browser.submit("/sign-in", provider=PROVIDER, username=self.name, password=typed)
+
     def show_password(self, password: str = "") -> Page:
         """To the sign-in page and through it."""
-        self.browser.get("/")
-        return self.browser.submit(
-            "/sign-in", provider=PROVIDER, username=self.name, password=password or self.password
-        )
+        self.open()
+        return self.send_password(password)
 
     def show_code(self, code: str = "") -> Page:
         assert self.app is not None
@@ -112,7 +118,7 @@ def with_app(broker: Broker, name: str, url: str) -> Visitor:
 
 def environment(page: Page) -> dict[str, str]:
     """What the AWS CLI and SDKs read, from the API's answer."""
-    found: Mapping[str, str] = page.json()["credentials"]
+    found = page.json()["credentials"]
     return {
         "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],

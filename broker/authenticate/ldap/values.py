@@ -61,8 +61,8 @@ def filetime(steps: int) -> datetime:
 
 
 def interval(steps: int) -> timedelta:
-    """A span that AD keeps as a negative number of 100 ns steps; "for ever" becomes a century."""
-    return min(timedelta(microseconds=-steps // 10), _CENTURY)
+    """A span that AD keeps as a negative number of 100 ns steps, from none to a century ("for ever")."""
+    return min(max(timedelta(microseconds=-steps // 10), timedelta(0)), _CENTURY)
 
 
 def generalized_time(text: str) -> datetime:

@@ -3,18 +3,22 @@
 import shlex
 import signal
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from broker.cli.demo.check import walk
-from broker.cli.demo.client import credentials, environment, find, signed_in
-from broker.cli.demo.world import REGION, Demo, enrolment_code, new_folder, running
+from broker.cli.demo.client import environment, find, leased
+from broker.cli.demo.world import REGION, Demo, enrolment_code, running
 from broker.clock import utc_now
 from broker.sandbox.sts.client import caller_identity
+from broker.settings import stay_here
 
-DENIED = 5
 ENROLLED = ("ada", "grace", "olga", "mallory")
 NEWCOMER = "alan"
 STATE = click.option("--state", type=click.Path(path_type=Path), required=True, help="The demo's state folder.")
@@ -28,16 +32,18 @@ STATE = click.option("--state", type=click.Path(path_type=Path), required=True, 
 @click.pass_context
 def demo(context: click.Context, *, check: bool, state: Path | None, host: str, port: int) -> None:
     """Start a directory, an STS and a broker on this machine, and say how to try them. Not for production."""
+    stay_here()
     if context.invoked_subcommand:
         return
-    folder = state or new_folder()
-    if check:
-        with running(folder, host=host, port=port, enrolled=()) as world:
-            passed = walk(world)
-        context.exit(0 if passed else 1)
-    with running(folder, host=host, port=port, enrolled=ENROLLED) as world:
-        _welcome(world)
-        _wait()
+    signal.signal(signal.SIGTERM, _stop)
+    with _folder(state) as folder:
+        if check:
+            with running(folder, host=host, port=port, enrolled=()) as world:
+                passed = walk(world)
+            context.exit(0 if passed else 1)
+        with running(folder, host=host, port=port, enrolled=ENROLLED) as world:
+            _welcome(world)
+            _wait()
 
 
 @demo.command()
@@ -56,16 +62,9 @@ def code(account: str, state: Path) -> None:
 @click.argument("account")
 @click.argument("role")
 @STATE
-@click.pass_context
-def keys(context: click.Context, account: str, role: str, state: Path) -> None:
+def keys(account: str, role: str, state: Path) -> None:
     """Sign in as ACCOUNT, ask for ROLE, print the variables for `eval`. Exit code 5 when denied."""
-    visit = find(state)
-    answer = credentials(signed_in(visit, account), role)
-    found = answer.json()
-    if "credentials" not in found:
-        click.echo(f"{found['title']} {found.get('detail', '')}", err=True)
-        context.exit(DENIED)
-    for name, value in environment(found).items():
+    for name, value in environment(leased(find(state), account, role)).items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -76,8 +75,17 @@ def keys(context: click.Context, account: str, role: str, state: Path) -> None:
 def whoami(account: str, role: str, state: Path) -> None:
     """Sign in as ACCOUNT, ask for ROLE, and ask STS who those credentials are: the proof without the AWS CLI."""
     visit = find(state)
-    found = credentials(signed_in(visit, account), role).json()
-    click.echo(caller_identity(visit.sts, visit.region, found["credentials"]))
+    click.echo(caller_identity(visit.sts, visit.region, leased(visit, account, role)))
+
+
+@contextmanager
+def _folder(named: Path | None) -> Iterator[Path]:
+    """Where the state is: `--state`, else a temporary folder that goes when the demo ends."""
+    if named is not None:
+        yield named
+        return
+    with tempfile.TemporaryDirectory(prefix="broker-demo-") as made:
+        yield Path(made)
 
 
 def _welcome(world: Demo) -> None:
@@ -106,9 +114,12 @@ AWS federation broker: the demo. Not for production: every key and password here
 
 def _wait() -> None:
     """Until Ctrl-C or SIGTERM."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        stop.wait()
+        threading.Event().wait()
     except KeyboardInterrupt:
-        click.echo("stopped")
+        click.echo("stopped", err=True)
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    """SIGTERM: everything that was started is stopped on the way out."""
+    sys.exit(0)

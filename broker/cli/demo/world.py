@@ -1,8 +1,8 @@
 """The demo's world: a directory, an STS, keys, a configuration and a broker, all on loopback, all in one folder."""
 
+import fcntl
 import json
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Demo:
 @contextmanager
 def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) -> Iterator[Demo]:
     """Start everything, serve, and stop everything. `enrolled` have their authenticator app set up already."""
-    if host not in {"localhost", "127.0.0.1", "::1"}:  # check: demo-loopback-only
+    if host not in {"localhost", "127.0.0.1"}:  # check: demo-loopback-only
         problem = Problem(where="--host", what="the demo listens on this machine only", remedy="use localhost")
         raise ConfigurationError([problem])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,6 +61,7 @@ def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) ->
     mapping = (examples() / "mappings.yaml").read_text(encoding="utf-8")
     key = new_access_key()
     with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
         directory = stack.enter_context(SandboxDirectory(seed, pki=SandboxPki(folder / "pki"), clock=utc_now))
         roles = list(_roles(mapping))
         sts = stack.enter_context(SandboxSts(demo_world(roles, broker_user_arn=BROKER_USER, key=key), clock=utc_now))
@@ -181,6 +182,13 @@ def _free_port(host: str) -> int:
     raise OSError(message)
 
 
-def new_folder() -> Path:
-    """A fresh temporary folder for the demo's state."""
-    return Path(tempfile.mkdtemp(prefix="broker-demo-"))
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One demo at a time works with one folder."""
+    with (folder / "lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            what, remedy = "another demo keeps its state here", "stop it, or name another folder"
+            raise ConfigurationError([Problem(where=str(folder), what=what, remedy=remedy)]) from error
+        yield

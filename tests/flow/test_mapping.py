@@ -1,0 +1,260 @@
+"""A new mapping document comes into force whole, or the old one stays."""
+
+import hmac
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import NOW
+from corridor import MAPPING, World, a_corridor
+from sqlalchemy import text
+
+from broker.entitle.snapshot import Snapshot
+from broker.errors import ConfigurationError, Unavailable
+from broker.evaluate.verdict import Refusal
+from broker.flow import lease
+from broker.flow.mapping import Cache, InForce, read_mapping
+from broker.issue.issuer import Lease
+from broker.record.event import Outcome, Tag
+from broker.record.trail import Query
+
+PROVIDERS = {"corp-ad": True}
+NO_READING = MAPPING.replace("roles: [read-only]}", "roles: [critical]}")
+BROKEN = MAPPING.replace("version: 1", "version: 7")
+NO_DENY = MAPPING.replace("roles: all}", "roles: [critical]}")
+
+
+class Store:
+    """A snapshot store that can be away."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.away = False
+
+    def get(self, digest: str) -> bytes | None:
+        self._ask()
+        return self.kept.get(digest)
+
+    def put(self, digest: str, compiled: bytes, now: object) -> None:
+        del now
+        self._ask()
+        self.kept[digest] = compiled
+
+    def _ask(self) -> None:
+        if self.away:
+            message = "snapshots"
+            raise Unavailable(message)
+
+
+def macs(key: bytes = b"k" * 32) -> object:
+    return lambda data: [hmac.digest(key, data, "sha256")]
+
+
+class Files:
+    """The mapping files, as an editor leaves them."""
+
+    def __init__(self) -> None:
+        self.text = MAPPING
+        self.reads = 0
+
+    def __call__(self) -> dict[str, str]:
+        self.reads += 1
+        if not self.text:
+            raise ConfigurationError([])
+        return {"mappings.yaml": self.text}
+
+
+def test_a_change_takes_effect_and_is_recorded_first(world: World, tmp_path: Path) -> None:
+    with a_corridor(world, tmp_path / "own") as corridor:
+        session = corridor.session(corridor.person("sre", enrolled=True))
+
+        def ask() -> object:
+            return lease(
+                corridor.parts, session, role="payments-dev/read-only", asked=None, circumstances=corridor.moment()
+            )
+
+        assert isinstance(ask(), Lease)
+        before = corridor.parts.mapping().revision
+        (tmp_path / "own" / "mappings.yaml").write_text(NO_READING, encoding="utf-8")
+        corridor.broker.mapping.refresh()
+        assert isinstance(ask(), Refusal)
+        after = corridor.parts.mapping().revision
+        assert after != before
+        (event,) = corridor.search(Query(tag=Tag.MAPPING_APPLIED))
+        assert (event.outcome, event.mapping_revision, event.actor) == (Outcome.DONE, after, "broker")
+
+
+@pytest.mark.parametrize("harm", [BROKEN, NO_DENY, "", "}{"], ids=["invalid", "own test fails", "gone", "not YAML"])
+def test_a_document_with_a_problem_is_not_applied_and_the_refusal_is_recorded_once(
+    world: World, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_corridor(world, tmp_path / "own") as corridor:
+        before = corridor.parts.mapping()
+        file = tmp_path / "own" / "mappings.yaml"
+        if harm:
+            file.write_text(harm, encoding="utf-8")
+        else:
+            file.unlink()
+        with caplog.at_level(logging.ERROR):
+            for _ in range(3):
+                corridor.broker.mapping.refresh()
+        assert corridor.parts.mapping() is before
+        assert corridor.broker.mapping.refused_at == corridor.clock()
+        (event,) = corridor.search(Query(tag=Tag.MAPPING_REJECTED))
+        assert event.outcome is Outcome.FAILED
+        assert event.reason
+        assert caplog.text.count("the old one stays") == 1
+        file.write_text(MAPPING, encoding="utf-8")
+        corridor.broker.mapping.refresh()
+        assert corridor.broker.mapping.refused_at is None, "what stands in the files is in force"
+
+
+def test_a_document_that_breaks_its_own_test_says_which_and_what() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read_mapping({"mappings.yaml": NO_DENY}, providers=PROVIDERS, now=NOW)
+    told = str(refused.value)
+    assert "leavers have nothing" in told
+    assert "payments-dev/read-only should not be allowed and is" in told
+    allow = MAPPING.replace('deny: ["*/*"]', "allow: [payments-dev/read-only]")
+    with pytest.raises(ConfigurationError, match="payments-dev/read-only should be allowed and is not"):
+        read_mapping({"mappings.yaml": allow}, providers=PROVIDERS, now=NOW)
+
+
+def test_a_refused_text_is_not_compiled_again_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand mappings take seconds: a broken file must not cost them every two."""
+    files, noted = Files(), list[str]()
+    mapping = InForce(files, cache=cache(Store()), providers=PROVIDERS, clock=lambda: NOW)
+    mapping.noted = lambda snapshot, why: noted.append(why if snapshot is None else snapshot.revision)
+    compiled = list[object]()
+
+    def counting(*arguments: object, **named: object) -> Snapshot:
+        compiled.append(arguments)
+        return read_mapping(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("broker.flow.mapping.read_mapping", counting)
+    files.text = BROKEN
+    for _ in range(5):
+        mapping.refresh()
+    assert (len(compiled), len(noted)) == (1, 1)
+    files.text = NO_DENY
+    mapping.refresh()
+    assert (len(compiled), len(noted)) == (2, 2), "another text: looked at, and noted"
+    files.text = NO_READING
+    mapping.refresh()
+    assert (len(noted), mapping.refused_at) == (3, None)
+
+
+def test_a_change_that_cannot_be_recorded_does_not_count_and_is_tried_again() -> None:
+    files = Files()
+    mapping = InForce(files, cache=cache(Store()), providers=PROVIDERS, clock=lambda: NOW)
+    before, answers = mapping(), [False, True]
+
+    def noted(snapshot: Snapshot | None, why: str) -> None:
+        del snapshot, why
+        if not answers.pop(0):
+            message = "audit trail"
+            raise Unavailable(message)
+
+    mapping.noted = noted
+    files.text = NO_READING
+    with pytest.raises(Unavailable):
+        mapping.refresh()
+    assert mapping() is before
+    mapping.refresh()
+    assert mapping() is not before
+
+
+def cache(store: Store, key: bytes = b"k" * 32) -> Cache:
+    return Cache(store=store, macs=macs(key))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Every compilation from the text."""
+    found = list[object]()
+
+    def counting(*arguments: object, **named: object) -> Snapshot:
+        found.append(arguments)
+        return read_mapping(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("broker.flow.mapping.read_mapping", counting)
+    return found
+
+
+def open_with(store: Store, *, key: bytes = b"k" * 32, providers: object = None) -> InForce:
+    return InForce(Files(), cache=cache(store, key), providers=providers or PROVIDERS, clock=lambda: NOW)  # type: ignore[arg-type]
+
+
+def test_a_second_worker_starts_from_what_the_first_compiled(compiled: list[object]) -> None:
+    store = Store()
+    first, second = open_with(store), open_with(store)
+    assert len(compiled) == 1
+    assert second().revision == first().revision
+
+
+def test_a_snapshot_without_our_mac_is_ignored(compiled: list[object], caplog: pytest.LogCaptureFixture) -> None:
+    """Who can write to the database cannot grant."""
+    store = Store()
+    true = open_with(store)()
+    ((digest, kept),) = store.kept.items()
+    more = read_mapping({"m": MAPPING.replace("[sre]", "[leavers]")}, providers=None, now=NOW)
+    forged = {"another document": kept[:32] + more.dump(), "a changed bit": kept[:40] + b"!" + kept[41:], "short": b"x"}
+    for what, bytes_ in forged.items():
+        compiled.clear()
+        store.kept = {digest: bytes_}
+        assert open_with(store)().revision == true.revision, what
+        assert len(compiled) == 1, what
+        assert "does not carry our MAC" in caplog.text
+    compiled.clear()
+    store.kept = {digest: kept}
+    open_with(store)
+    assert compiled == [], "the true one is used"
+
+
+def test_a_snapshot_of_another_text_is_not_taken_for_this_one(compiled: list[object]) -> None:
+    """A true snapshot of an older document, put in the place of today's by a hand in the database."""
+    store = Store()
+    files = Files()
+    files.text = NO_READING
+    InForce(files, cache=cache(store), providers=PROVIDERS, clock=lambda: NOW)
+    (older,) = store.kept.values()
+    open_with(store)
+    (today,) = [digest for digest, kept in store.kept.items() if kept != older]
+    store.kept[today] = older
+    compiled.clear()
+    assert open_with(store)().revision == read_mapping({"m": MAPPING}, providers=None, now=NOW).revision
+    assert compiled
+
+
+def test_a_snapshot_made_under_other_keys_or_for_other_providers_is_compiled_anew(compiled: list[object]) -> None:
+    store = Store()
+    open_with(store)
+    open_with(store, key=b"n" * 32)
+    assert len(compiled) == 2
+    with pytest.raises(ConfigurationError):
+        open_with(store, key=b"n" * 32, providers={"okta": False})
+
+
+def test_a_store_of_snapshots_that_is_away_stops_nobody(compiled: list[object]) -> None:
+    store = Store()
+    store.away = True
+    assert open_with(store)().revision
+    assert len(compiled) == 1
+
+
+def test_a_tampered_snapshot_in_the_real_database_is_ignored_at_the_next_start(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    with a_corridor(world, folder) as corridor:
+        true = corridor.parts.mapping().revision
+        with corridor.broker.storage.database.write("test") as connection:
+            kept = connection.execute(text("select compiled from snapshots")).scalar_one()
+            lax = read_mapping({"m": NO_DENY.partition("tests:")[0]}, providers=None, now=NOW)
+            forged = bytes(kept)[:32] + lax.dump()
+            connection.execute(text("update snapshots set compiled = :forged"), {"forged": forged})
+    with a_corridor(world, folder) as corridor:
+        assert corridor.parts.mapping().revision == true
+        leaver = corridor.session(corridor.person("leaver", enrolled=True))
+        moment = corridor.moment()
+        verdict = lease(corridor.parts, leaver, role="payments-dev/read-only", asked=None, circumstances=moment)
+        assert isinstance(verdict, Refusal)
