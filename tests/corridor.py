@@ -30,6 +30,7 @@ from werkzeug.http import parse_cookie
 from werkzeug.test import Client, TestResponse
 
 from broker.app import Broker, Stand, is_owner, open_broker
+from broker.authenticate.identity import PersonId
 from broker.challenge.proof import Method, Proof
 from broker.evaluate.condition import Circumstances
 from broker.flow import Parts, show_factor, sign_in
@@ -70,8 +71,8 @@ KINDS: Mapping[str, Sequence[str]] = {
     "owner": ["Broker-Owners", "SRE"],
     "stranger": [],
 }
-POOL = {"developer": 400, "sre": 100}
-OTHERS = 40
+POOL = {"developer": 100, "sre": 30}
+OTHERS = 12
 SCRIPT = "<script>alert(1)</script>"
 
 MAPPING = f"""
@@ -140,6 +141,8 @@ class Somebody:
     account: str
     password: str
     key: str = ""
+    subject: str = ""
+    id: PersonId = PersonId("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +330,8 @@ class Corridor:
         self.app = self.app_of(self.parts)
         self._requests = itertools.count(1)
         self._used: dict[str, int] = {}
+        self._free: dict[str, list[Somebody]] = {}
+        self._lent: list[tuple[str, Somebody]] = []
 
     def app_of(self, parts: Parts, **changes: Any) -> Flask:  # noqa: ANN401 (passed on)
         """The web application over `parts`; `changes` are fields of `Site`."""
@@ -364,16 +369,33 @@ class Corridor:
         """Only what happened."""
         return [event.tag for event in self.events(request)]
 
-    def person(self, kind: str = "developer", *, enrolled: bool = False) -> Somebody:
-        """Somebody whom no other test has; with an authenticator app if wanted."""
-        person = self.world.take(kind)
-        return self.enrol(person) if enrolled else person
+    def person(self, kind: str = "developer", *, enrolled: bool = False, for_good: bool = False) -> Somebody:
+        """Somebody whom no other test has; with an authenticator app if wanted.
+
+        Who is enrolled is lent, and forgiven afterwards. Whoever changes them in the directory, or takes their factor,
+        has them `for_good`; who is not enrolled has never been seen.
+        """
+        if not enrolled:
+            return self.world.take(kind)
+        free = self._free.setdefault(kind, [])
+        person = free.pop() if free and not for_good else self.enrol(self.world.take(kind))
+        if not for_good:
+            self._lent.append((kind, person))
+        return person
+
+    def give_back(self) -> None:
+        """After a test: who was lent is free again, and has done nothing wrong."""
+        for kind, person in self._lent:
+            self.parts.enrolment.forgive(person.id)
+            self.parts.providers[PROVIDER].forgive(person.subject)
+            self._free[kind].append(person)
+        self._lent.clear()
 
     def enrolment_code(self, person: Somebody) -> str:
         """What the operator gives out."""
-        subject = self.parts.providers[PROVIDER].lookup(person.account).subject
-        moment = self.moment()
-        return create_enrolment_code(self.parts, moment, operator="test", provider=PROVIDER, subject=subject).text
+        subject = person.subject or self.parts.providers[PROVIDER].lookup(person.account).subject
+        made = create_enrolment_code(self.parts, self.moment(), operator="test", provider=PROVIDER, subject=subject)
+        return made.text
 
     def enrol(self, person: Somebody) -> Somebody:
         """Set up the app, through the same steps as a person goes."""
@@ -382,12 +404,9 @@ class Corridor:
         known, _ = recognise(parts.people, identity, new_id=parts.new_id)
         proof = Proof(person=known.id, session_name=known.session_name, identity=identity)
         pending = parts.enrolment.begin(proof, now)
-        person = replace(person, key=pending.text_key)
-        code = self.code(person)
-        enrolled = parts.enrolment.complete(
-            proof, pending.sealed, code, self.clock(), enrolment_code=self.enrolment_code(person)
-        )
-        parts.recovery.renew(proof.with_shown(enrolled.shown), self.clock())
+        person = replace(person, key=pending.text_key, subject=identity.subject, id=known.id)
+        answer, text = self.code(person), self.enrolment_code(person)
+        parts.enrolment.complete(proof, pending.sealed, answer, self.clock(), enrolment_code=text)
         return person
 
     def code(self, person: Somebody) -> str:
@@ -514,10 +533,11 @@ def shared_corridor(world: World, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def corridor(shared_corridor: Corridor) -> Corridor:
+def corridor(shared_corridor: Corridor) -> Iterator[Corridor]:
     """The broker that most tests share. It is a little later for each of them."""
     CLOCK.advance(MINUTE)
-    return shared_corridor
+    yield shared_corridor
+    shared_corridor.give_back()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def moment(at: datetime | None) -> str:
 
 def near(where: str) -> str:
     """`/srv/conf/mappings.yaml:47` as seen from here: `conf/mappings.yaml:47`."""
-    return where.removeprefix(f"{Path.cwd()}/")
+    return where.replace(f"{Path.cwd()}/", "")
 
 
 def steps(name: str, found: Sequence[Step]) -> bool:

@@ -339,6 +339,14 @@ class PasswordProviderContract:
             provider.authenticate("dora", PASSWORD)
         assert attempts.kept == {}
 
+    def test_an_operators_reset_opens_an_account_again(self, world: World) -> None:
+        provider = world.provider(attempt_tries=1)
+        caught = refusal(lambda: provider.authenticate("boris", "wrong"))
+        with pytest.raises(TooManyAttempts):
+            provider.authenticate("boris", PASSWORD)
+        provider.forgive(caught.subject)
+        assert provider.authenticate("boris", PASSWORD).username == "boris"
+
     # --- what happens after the sign-in
 
     def test_a_reread_gives_the_same_person(self, world: World) -> None:
@@ -397,6 +405,14 @@ class PasswordProviderContract:
         for subject in ("99999999-0000-4000-8000-000000000000", "*", ""):
             stranger = replace(identity, subject=subject)
             assert refusal(lambda stranger=stranger: provider.current(stranger)).reason is Reason.GONE
+
+    def test_a_group_is_found_by_its_dn_with_the_id_that_a_sign_in_gives(self, world: World) -> None:
+        provider = world.provider()
+        (group,) = (group for group in provider.lookup("ada").groups if group.name == "engineering")
+        assert provider.group(group.dn) == group
+        assert provider.group(group.dn.replace("engineering", "nosuch")) is None
+        assert provider.group(group.dn.replace("engineering", "mail-all")) is None
+        assert provider.group(world.settings().user_bases[0]) is None
 
     # --- servers
 

@@ -51,7 +51,7 @@ def away(corridor: Corridor) -> Iterator[None]:
 def test_within_a_minute_what_was_read_counts_then_the_change_ends_every_session(
     corridor: Corridor, reason: Reason
 ) -> None:
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     sessions = [corridor.session(person) for _ in range(2)]
     read_at = read(sessions[1])
     corridor.clock.advance(10 * SECOND)
@@ -70,7 +70,7 @@ def test_within_a_minute_what_was_read_counts_then_the_change_ends_every_session
 
 
 def test_a_group_that_is_taken_away_counts_no_more_after_a_minute(corridor: Corridor) -> None:
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     session = corridor.session(person)
     corridor.world.directory.remove_from_group(person.account, "Team-payments")
     corridor.clock.advance(30 * SECOND)
@@ -84,7 +84,7 @@ def test_a_group_that_is_taken_away_counts_no_more_after_a_minute(corridor: Corr
 
 
 def test_a_group_that_is_given_counts_after_a_minute(corridor: Corridor) -> None:
-    person = corridor.person("stranger", enrolled=True)
+    person = corridor.person("stranger", enrolled=True, for_good=True)
     session = corridor.session(person)
     corridor.world.directory.add_to_group(person.account, "Team-payments")
     corridor.clock.advance(61 * SECOND)
@@ -104,7 +104,7 @@ def test_what_was_read_again_is_kept_for_the_next_minute(corridor: Corridor) -> 
 
 def test_what_was_read_in_the_future_is_read_again(corridor: Corridor) -> None:
     """Another instance's clock is ahead, or ours was set back: nothing says how old it is."""
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     session = corridor.session(person)
     corridor.world.directory.remove_from_group(person.account, "Team-payments")
     corridor.clock.advance(-SECOND)

@@ -45,7 +45,7 @@ def test_an_identity_without_a_person_is_nobody(corridor: Corridor) -> None:
 
 
 def test_after_an_operators_reset_the_next_sign_in_enrols(corridor: Corridor) -> None:
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     session = corridor.session(person)
     assert session.person is not None
     known = corridor.parts.people.by_id(session.person)

@@ -33,7 +33,7 @@ def person_of(corridor: Corridor, session: Session) -> Person:
 
 @pytest.mark.parametrize("tag", ACTS, ids=str)
 def test_every_act_is_recorded_with_the_operator_the_person_and_the_reason(corridor: Corridor, tag: Tag) -> None:
-    who = person_of(corridor, corridor.session(corridor.person(enrolled=True)))
+    who = person_of(corridor, corridor.session(corridor.person(enrolled=True, for_good=True)))
     moment = corridor.moment()
     ACTS[tag](corridor.parts, moment, who)
     (event,) = corridor.events(moment)
@@ -44,7 +44,7 @@ def test_every_act_is_recorded_with_the_operator_the_person_and_the_reason(corri
 @pytest.mark.parametrize("tag", ACTS, ids=str)
 def test_nothing_is_done_that_cannot_be_recorded(own_corridor: Corridor, tag: Tag) -> None:
     corridor = own_corridor
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     session = corridor.session(person)
     who = person_of(corridor, session)
     with failing_trail(corridor, at=1) as parts, pytest.raises(Unavailable):
@@ -71,9 +71,9 @@ def test_an_enrolment_code_is_recorded_without_its_text(corridor: Corridor) -> N
 
 
 def test_a_reset_ends_every_session_of_the_person_and_of_nobody_else(corridor: Corridor) -> None:
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     mine = [corridor.session(person), corridor.password_shown(person)]
-    other = corridor.session(corridor.person(enrolled=True))
+    other = corridor.session(corridor.person(enrolled=True, for_good=True))
     who = person_of(corridor, mine[0])
     assert reset_factors(corridor.parts, corridor.moment(), who, operator="olga", reason="lost") == 1
     assert [corridor.reload(session) for session in mine] == [None, None]
@@ -81,7 +81,7 @@ def test_a_reset_ends_every_session_of_the_person_and_of_nobody_else(corridor: C
 
 
 def test_an_admin_kill_ends_the_sessions_and_keeps_the_factor(corridor: Corridor) -> None:
-    session = corridor.session(corridor.person(enrolled=True))
+    session = corridor.session(corridor.person(enrolled=True, for_good=True))
     who = person_of(corridor, session)
     assert end_sessions(corridor.parts, corridor.moment(), who, operator="olga", reason="stolen laptop") == 1
     assert corridor.reload(session) is None
@@ -89,7 +89,7 @@ def test_an_admin_kill_ends_the_sessions_and_keeps_the_factor(corridor: Corridor
 
 
 def test_forgiving_opens_what_too_many_wrong_passwords_and_codes_closed(corridor: Corridor) -> None:
-    person = corridor.person(enrolled=True)
+    person = corridor.person(enrolled=True, for_good=True)
     half = corridor.password_shown(person)
     who = person_of(corridor, half)
     for _ in range(5):

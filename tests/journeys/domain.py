@@ -1,5 +1,6 @@
 """What an administrator of the AD domain does to accounts, with the rights to do it."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import ldap3
 from ldap3.protocol.formatters.formatters import format_sid
-from neighbours.samba import REALM, ROOT, SambaImage, SambaServer, samba_server
+from neighbours.samba import REALM, ROOT, SambaImage, SambaServer, _backdate, samba_server
 
 from broker.sandbox.pki import SandboxPki
 
@@ -80,3 +81,10 @@ def move_away(domain: SambaServer, name: str) -> None:
     """Out of the folders in which accounts may sign in."""
     with domain.administrator() as administrator:
         administrator.modify_dn(person(name), f"CN={name}", new_superior=f"OU=Elsewhere,{ROOT}")
+
+
+def age_password(folder: Path, name: str) -> None:
+    """In a domain at rest: as if the password had been set yesterday. Else a clock moved on by a test and a new domain
+    read like a password that was changed after the sign-in."""
+    yesterday = int(time.time()) - 86_400
+    _backdate(folder, person(name), (yesterday + 11_644_473_600) * 10_000_000)

@@ -110,6 +110,7 @@ def test_without_a_domain_controller_nobody_signs_in_and_who_is_in_goes_on_for_t
         assert len(assumed(sts)) == before
         assert (probe(broker.url, "/readyz"), probe(broker.url, "/healthz")) == (503, 200)
 
+        ad.age_password(folder, "ada")
         stack.enter_context(ad.domain_at(samba_image, folder, ad.OWN))
         comes_back(ada)
         comes_back(ada, ADMIN)

@@ -86,7 +86,7 @@ def test_the_home_page_leads_half_a_session_on_and_a_stranger_to_the_password(co
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"])
 def test_other_methods_lead_nowhere(corridor: Corridor, method: str) -> None:
-    browser = corridor.signed_in(corridor.person(enrolled=True))
+    browser = corridor.browser()
     for path in ("/", "/sign-in", "/api/v1/credentials", "/metrics", "/static/broker.css"):
         assert browser.open(method, path, headers={"Origin": URL}).status_code in {404, 405}
 
@@ -119,7 +119,7 @@ def test_head_and_options_are_guarded_like_the_route_itself(corridor: Corridor) 
     ],
 )
 def test_no_other_host_is_served(corridor: Corridor, host: str) -> None:
-    browser = corridor.signed_in(corridor.person("stranger", enrolled=True))
+    browser = corridor.browser()
     for path in ("/", "/sign-in", "/api/v1/whoami", "/static/broker.css", "/nothing"):
         answer = browser.get(path, host=host)
         assert answer.status_code == 400, path

@@ -35,7 +35,11 @@ class GenericSchema(BaseModel):
         "no longer matches is gone.",
     )
     name_attribute: str = Field("uid", description="Attribute with the plain user name.")
-    principal_attribute: str = Field("mail", description="Attribute looked up for names like ada@corp.example.")
+    principal_attribute: str = Field(
+        "mail",
+        description="Attribute looked up for names like ada@corp.example. One that people cannot change themselves: "
+        "with somebody else's address in it both would be refused as ambiguous.",
+    )
     subject_attribute: str = Field(
         "entryUUID",
         description="Attribute with the account's immutable id; one value, never used again for somebody else. Not a "
