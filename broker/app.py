@@ -305,8 +305,9 @@ class Quiet(WSGIRequestHandler):
 class LocalServer:
     """The application on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
 
-    def __init__(self, broker: Broker, *, host: str, port: int) -> None:
-        self._server = make_server(host, port, make_wsgi(broker), threaded=True, request_handler=Quiet)
+    def __init__(self, broker: Broker, *, host: str, port: int, fd: int | None = None) -> None:
+        app = make_wsgi(broker)  # `fd`: a socket that listens there already
+        self._server = make_server(host, port, app, threaded=True, request_handler=Quiet, fd=fd)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:

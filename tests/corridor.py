@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from builders import MINUTE, NOW
+from builders import HOUR, MINUTE, NOW
 from flask import Flask
 from werkzeug.http import parse_cookie
 from werkzeug.test import Client, TestResponse
@@ -132,6 +132,8 @@ class MovableClock:
 
 
 CLOCK = MovableClock(NOW)
+USED: dict[str, int] = {}
+"""The last step of each app whose code was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,8 @@ class Somebody:
     password: str
     key: str = ""
     subject: str = ""
-    id: PersonId = PersonId("")
+    id: PersonId | None = None
+    recovery_codes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,20 +216,27 @@ def a_world(folder: Path) -> Iterator[World]:
     key = new_access_key()
     pool = {kind: iter([f"{kind}{number:03}" for number in range(POOL.get(kind, OTHERS))]) for kind in KINDS}
     with ExitStack() as stack:
-        now = lambda: CLOCK().replace(tzinfo=None)  # noqa: E731 (what botocore calls to sign)
-        stack.enter_context(patch("botocore.auth.get_current_datetime", now))
         directory = stack.enter_context(SandboxDirectory(_seed(), pki=SandboxPki(folder / "pki"), clock=CLOCK))
         sts = stack.enter_context(SandboxSts(demo_world(_roles(), broker_user_arn=BROKER_USER, key=key), clock=CLOCK))
         yield World(folder=folder, directory=directory, sts=sts, key=key, pool=pool)
+
+
+class Answer(TestResponse):
+    """What came back; a test that reads JSON expects it."""
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 (JSON)
+        """The body."""
+        return self.get_json()
 
 
 class Browser:
     """A browser of sorts, behind the declared proxy unless it says otherwise. Keeps its one cookie by hand."""
 
     def __init__(self, app: Flask, *, address: str = OFFICE, peer: str = PROXY, token: str = "") -> None:
-        self._client = Client(app, use_cookies=False)
+        self._client = Client(app, Answer, use_cookies=False)
         self.address, self.peer, self.token = address, peer, token
-        self.last: TestResponse | None = None
+        self.last: Answer | None = None
         self.set_cookies: list[str] = []
 
     def open(
@@ -238,13 +248,13 @@ class Browser:
         data: bytes | str | Mapping[str, Any] | None = None,
         content_type: str | None = None,
         host: str = HOST,
-    ) -> TestResponse:
+    ) -> Answer:
         """One request, with nothing added but the cookie and what the proxy says."""
         given = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         sent = [("Host", host), *([("Cookie", f"{COOKIE}={self.token}")] if self.token else []), *given]
         if self.address and not any(name == "X-Forwarded-For" for name, _ in given):
             sent += [("X-Forwarded-For", self.address), ("X-TLS-Version", "TLSv1.3")]
-        answer = self._client.open(
+        answer: Answer = self._client.open(  # type: ignore[assignment]  # the wrapper given above
             path,
             method=method,
             headers=sent,
@@ -261,11 +271,11 @@ class Browser:
         self.last = answer
         return answer
 
-    def get(self, path: str, **more: Any) -> TestResponse:  # noqa: ANN401 (passed on)
+    def get(self, path: str, **more: Any) -> Answer:  # noqa: ANN401 (passed on)
         """Load a page, without following it anywhere."""
         return self.open("GET", path, **more)
 
-    def visit(self, path: str) -> TestResponse:
+    def visit(self, path: str) -> Answer:
         """Load a page, and follow where it leads."""
         return self._follow(self.get(path))
 
@@ -281,13 +291,13 @@ class Browser:
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.text)
         return html.unescape(found[1]) if found else ""
 
-    def submit(self, path: str, *, follow: bool = True, **fields: str) -> TestResponse:
+    def submit(self, path: str, *, follow: bool = True, **fields: Any) -> Answer:  # noqa: ANN401 (texts)
         """Send the form of the last page as a browser does."""
         headers = {"Origin": URL, "Sec-Fetch-Site": "same-origin", "Referer": URL + "/"}
         answer = self.open("POST", path, headers=headers, data={"csrf_token": self.csrf, **fields})
         return self._follow(answer) if follow else answer
 
-    def post(self, path: str, body: object, *, csrf: str | None = None, **headers: str) -> TestResponse:
+    def post(self, path: str, body: object, *, csrf: str | None = None, **headers: str) -> Answer:
         """Call the API as a script of the broker's own page does; the token comes from `whoami`."""
         if csrf is None:
             csrf = self.get("/api/v1/whoami").get_json().get("csrf_token", "")
@@ -295,17 +305,17 @@ class Browser:
         sent = {"Origin": URL, "X-CSRFToken": csrf, **headers}
         return self.open("POST", path, headers=sent, data=data, content_type="application/json")
 
-    def credentials(self, role: str, **more: object) -> TestResponse:
+    def credentials(self, role: str, **more: object) -> Answer:
         """Ask for a role."""
         return self.post("/api/v1/credentials", {"role": role, **more})
 
-    def sign_in(self, person: Somebody, *, password: str | None = None) -> TestResponse:
+    def sign_in(self, person: Somebody, *, password: str | None = None) -> Answer:
         """The first step."""
         self.visit("/sign-in")
         given = person.password if password is None else password
         return self.submit("/sign-in", provider=PROVIDER, username=person.account, password=given)
 
-    def _follow(self, answer: TestResponse) -> TestResponse:
+    def _follow(self, answer: Answer) -> Answer:
         for _ in range(5):
             if answer.status_code not in {301, 302, 303, 307, 308}:
                 return answer
@@ -329,7 +339,6 @@ class Corridor:
         self.parts = broker.parts
         self.app = self.app_of(self.parts)
         self._requests = itertools.count(1)
-        self._used: dict[str, int] = {}
         self._free: dict[str, list[Somebody]] = {}
         self._lent: list[tuple[str, Somebody]] = []
 
@@ -352,7 +361,12 @@ class Corridor:
         request = f"request-{next(self._requests)}-{id(self):x}"
         return Circumstances(now=self.clock(), address=where, tls_version=tls_version, request_id=request)
 
-    def events(self, request: Circumstances | TestResponse | str) -> list[Event]:
+    def until_office_hours(self) -> None:
+        """The next morning from Monday to Friday, unless it is such a day already."""
+        while not 8 <= self.clock().hour < 15 or self.clock().weekday() >= 5:
+            self.clock.advance(HOUR)
+
+    def events(self, request: Circumstances | Answer | str) -> list[Event]:
         """What is in the trail about one request, in the order of writing."""
         if isinstance(request, Circumstances):
             request = request.request_id
@@ -365,7 +379,7 @@ class Corridor:
         links = self.broker.storage.trail.search(query, limit=500)
         return [parse(link.payload) for link in sorted(links, key=lambda link: link.number) if link.payload]
 
-    def tags(self, request: Circumstances | TestResponse | str) -> list[Tag]:
+    def tags(self, request: Circumstances | Answer | str) -> list[Tag]:
         """Only what happened."""
         return [event.tag for event in self.events(request)]
 
@@ -386,10 +400,15 @@ class Corridor:
     def give_back(self) -> None:
         """After a test: who was lent is free again, and has done nothing wrong."""
         for kind, person in self._lent:
+            assert person.id is not None
             self.parts.enrolment.forgive(person.id)
             self.parts.providers[PROVIDER].forgive(person.subject)
             self._free[kind].append(person)
         self._lent.clear()
+
+    def nobody(self) -> str:
+        """A name that nobody has, and that nobody tried before."""
+        return f"nobody{next(self._requests)}"
 
     def enrolment_code(self, person: Somebody) -> str:
         """What the operator gives out."""
@@ -406,16 +425,17 @@ class Corridor:
         pending = parts.enrolment.begin(proof, now)
         person = replace(person, key=pending.text_key, subject=identity.subject, id=known.id)
         answer, text = self.code(person), self.enrolment_code(person)
-        parts.enrolment.complete(proof, pending.sealed, answer, self.clock(), enrolment_code=text)
-        return person
+        done = parts.enrolment.complete(proof, pending.sealed, answer, self.clock(), enrolment_code=text)
+        codes = parts.recovery.renew(proof.with_shown(done.shown), self.clock())
+        return replace(person, recovery_codes=codes)
 
     def code(self, person: Somebody) -> str:
         """A code of the app that was not used yet; the clock moves where it must."""
         step = int(self.clock().timestamp()) // 30
-        if step <= self._used.get(person.key, 0):
-            self.clock.advance((self._used[person.key] + 1 - step) * STEP)
+        if step <= USED.get(person.key, 0):
+            self.clock.advance((USED[person.key] + 1 - step) * STEP)
             step = int(self.clock().timestamp()) // 30
-        self._used[person.key] = step
+        USED[person.key] = step
         return code_of(person.key, self.clock())
 
     def password_shown(self, person: Somebody) -> Session:
@@ -530,6 +550,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def shared_corridor(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corridor]:
     with a_corridor(world, tmp_path_factory.mktemp("corridor")) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def signing_time() -> Iterator[None]:
+    """botocore signs by the worlds' clock while a test of theirs runs, and never longer."""
+    with patch("botocore.auth.get_current_datetime", lambda: CLOCK().replace(tzinfo=None)):
+        yield
 
 
 @pytest.fixture

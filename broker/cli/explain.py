@@ -1,5 +1,6 @@
 """`broker explain`: why somebody gets a role, or does not, with every rule's part in it."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -11,7 +12,7 @@ from broker.authenticate.identity import Group, Identity, PersonId
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.challenge.proof import Method, Proof, Shown
 from broker.cli.opened import opened, provider_of
-from broker.cli.printed import near, table
+from broker.cli.printed import moment, near, table
 from broker.clock import utc_now
 from broker.duration import parse_duration
 from broker.entitle.dn import parse_dn
@@ -99,8 +100,8 @@ def explain(  # noqa: PLR0913, PLR0917 (the options)
             _refused(context, user, role, asked.name, no.reason)
     shown = (Shown(method=factor[0], factor="explain", at=now - factor[1]),) if factor else ()
     proof = Proof(person=PersonId("explain"), session_name="explain", identity=identity, shown=shown)
-    moment = Circumstances(now=now, address=address, tls_version="" if tls == "none" else tls)
-    explanation = explain_role(snapshot, proof, role=role, circumstances=moment)
+    circumstances = Circumstances(now=now, address=address, tls_version="" if tls == "none" else tls)
+    explanation = explain_role(snapshot, proof, role=role, circumstances=circumstances)
     _tell(user, explanation)
     if isinstance(explanation.objection, StepUp):
         context.exit(STEP_UP)
@@ -128,7 +129,7 @@ def _tell(user: str, explanation: Explanation) -> None:
     else:
         click.echo(f"  because: {objection.reason}" + (f" ({objection.rule})" if objection.rule else ""))
         if not isinstance(objection, StepUp):
-            click.echo(f"  opens:   {objection.opens_at.isoformat() if objection.opens_at else 'not by waiting'}")
+            click.echo(f"  opens:   {moment(objection.opens_at) or 'not by waiting'}")
     table(("", "", "", ""), _rows(explanation))
 
 
@@ -175,4 +176,5 @@ def _group(text: str, provider: str, snapshot: Snapshot) -> Group:
         message = f"--groups: {error}"
         raise click.UsageError(message) from error
     known = (ref.id for ref in snapshot.groups if ref.provider == provider and ref.dn == str(dn) and ref.id)
-    return Group(provider=provider, id=next(known, text), name=dn.name, dn=text)
+    name = re.split(r"(?<!\\),", text)[0].partition("=")[2].strip()
+    return Group(provider=provider, id=next(known, text), name=name, dn=text)

@@ -96,7 +96,8 @@ def _log_to_stderr() -> None:
     """Standard output belongs to the audit trail."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(LOG_LINE, defaults={"request_id": "-"}))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("broker").setLevel(logging.INFO)
 
 
 def _forget(_arbiter: object, worker: object) -> None:

@@ -2,7 +2,6 @@
 
 import hmac
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +64,7 @@ class Files:
         return {"mappings.yaml": self.text}
 
 
+@pytest.mark.usefixtures("signing_time")
 def test_a_change_takes_effect_and_is_recorded_first(world: World, tmp_path: Path) -> None:
     with a_corridor(world, tmp_path / "own") as corridor:
         session = corridor.session(corridor.person("sre", enrolled=True))
@@ -85,6 +85,7 @@ def test_a_change_takes_effect_and_is_recorded_first(world: World, tmp_path: Pat
         assert (event.outcome, event.mapping_revision, event.actor) == (Outcome.DONE, after, "broker")
 
 
+@pytest.mark.usefixtures("signing_time")
 @pytest.mark.parametrize("harm", [BROKEN, NO_DENY, "", "}{"], ids=["invalid", "own test fails", "gone", "not YAML"])
 def test_a_document_with_a_problem_is_not_applied_and_the_refusal_is_recorded_once(
     world: World, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
@@ -170,7 +171,7 @@ def cache(store: Store, key: bytes = b"k" * 32) -> Cache:
 
 
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every compilation from the text."""
     found = list[object]()
 
@@ -243,6 +244,7 @@ def test_a_store_of_snapshots_that_is_away_stops_nobody(compiled: list[object]) 
     assert len(compiled) == 1
 
 
+@pytest.mark.usefixtures("signing_time")
 def test_a_tampered_snapshot_in_the_real_database_is_ignored_at_the_next_start(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     with a_corridor(world, folder) as corridor:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from journeys.place import Place, Served, furnish, in_postgres, sandbox_sts, served, settle
 from journeys.visitor import Visitor, with_app
@@ -41,6 +42,10 @@ class Household:
         other.browser.cookies.update(visitor.browser.cookies)
         return other
 
+    def events(self) -> list[dict[str, Any]]:
+        """What both have written down."""
+        return [*self.one.events(), *self.two.events()]
+
 
 @contextmanager
 def household(
@@ -67,7 +72,7 @@ def household(
             "SERVER__THREADS": "8",
         }
         one = stack.enter_context(served(place))
-        two = stack.enter_context(served(place, **overlay))
+        two = stack.enter_context(served(place, overlay=overlay))
         yield Household(place=place, postgres=postgres, database=database, sts=sts, one=one, two=two)
         for server in (one, two):  # both at once: each takes its time to close what is kept open
             server.process.terminate()

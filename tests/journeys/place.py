@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,9 @@ DEV, PROD = "210987654321", "012345678901"
 READ, ADMIN = "payments-dev/read-only", "payments-dev/admin"
 """What `aws-readers` and `aws-admins` give in the development account; in production neither gives anything."""
 FORBIDDEN = "payments-prod/read-only"
+NOTHING: Mapping[str, str] = MappingProxyType({})
+FOREIGN = ("AWS_", "BROKER_")
+"""Variables of whoever runs the tests, which are none of this broker's business."""
 SLOW = 60.0
 """Seconds to wait for what takes a second on an idle machine."""
 
@@ -94,8 +98,8 @@ class Place:
     def file(self) -> Path:
         return self.folder / "broker.yaml"
 
-    def settings(self, **overlay: str) -> Settings:
-        """What stands in the file, under `overlay` (`SERVER__URL=…`)."""
+    def settings(self, overlay: Mapping[str, str] = NOTHING) -> Settings:
+        """What stands in the file, under `overlay` (`{"SERVER__URL": …}`)."""
         return load(self.file, {f"BROKER_{name}": value for name, value in overlay.items()}).settings
 
     def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -105,7 +109,8 @@ class Place:
 
     def command(self, *arguments: str) -> Result:
         """The same in this process."""
-        return CliRunner().invoke(operators_program, ["--config", str(self.file), *arguments])
+        clean = {name: None for name in os.environ if name.startswith(FOREIGN)}
+        return CliRunner(env=clean).invoke(operators_program, ["--config", str(self.file), *arguments])
 
 
 def furnish(
@@ -204,11 +209,14 @@ class Running:
 
 @contextmanager
 def running(
-    place: Place, *, change: Callable[[Parts, Settings], Parts] = lambda parts, _: parts, **overlay: str
+    place: Place,
+    *,
+    change: Callable[[Parts, Settings], Parts] = lambda parts, _: parts,
+    overlay: Mapping[str, str] = NOTHING,
 ) -> Iterator[Running]:
     """Serve on loopback from a thread of this process. `change` may put other parts in."""
     clock = MovableClock()
-    settings = place.settings(**overlay)
+    settings = place.settings(overlay)
     broker = open_broker(settings, Stand(clock=clock, sts_endpoint=place.sts, lines=False))
     with ExitStack() as stack:
         stack.callback(broker.close)
@@ -250,9 +258,9 @@ class Served:
 
 
 @contextmanager
-def served(place: Place, *, stdout: int | None = None, **overlay: str) -> Iterator[Served]:
+def served(place: Place, *, stdout: int | None = None, overlay: Mapping[str, str] = NOTHING) -> Iterator[Served]:
     """Serve under gunicorn, with `overlay` in the environment. `stdout`: a file descriptor in place of a file."""
-    settings = place.settings(**overlay)
+    settings = place.settings(overlay)
     number = len(list(place.folder.glob("server-*.log")))
     lines, log = place.folder / f"server-{number}.lines", place.folder / f"server-{number}.log"
     environment = _environment() | {f"BROKER_{name}": value for name, value in overlay.items()}
@@ -299,6 +307,6 @@ def probe(url: str, path: str) -> int:
 
 def _environment() -> dict[str, str]:
     """Ours without what would lead the AWS SDKs elsewhere, and with the test helpers on the path."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
     return ours | {"PYTHONPATH": path, "AWS_EC2_METADATA_DISABLED": "true"}

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from contracts.cast import PASSWORD
 from journeys import domain as ad
-from journeys.place import READ, Place, assumed, running
+from journeys.place import READ, SLOW, Place, assumed, running
 from journeys.visitor import holds_credentials, with_app
+from neighbours._waiting import wait_until
 from neighbours.samba import SambaServer
 
 from broker.record.event import Tag
@@ -86,6 +87,18 @@ def test_the_directory_is_not_asked_twice_within_the_minute(domain: SambaServer,
         assert visitor.lease(READ).status == 200
         broker.clock.on(AFTER - JUST_BEFORE)
         assert visitor.lease(READ).status == 401
+
+
+def test_a_mapping_that_was_taken_away_gives_nothing_any_more(place: Callable[..., Place]) -> None:
+    where = place()
+    with running(where) as broker:
+        visitor = with_app(broker.broker, "carol", broker.url).sign_in()
+        assert visitor.lease(READ).status == 200
+        mappings = where.folder / "mappings.yaml"
+        lines = mappings.read_text(encoding="utf-8").splitlines(keepends=True)
+        mappings.write_text("".join(line for line in lines if "readers-read" not in line), encoding="utf-8")
+        wait_until(lambda: visitor.lease(READ).status == 403, "it still gives", seconds=SLOW)
+        assert visitor.roles() == {}
 
 
 def test_a_new_password_does_not_bring_the_old_session_back(domain: SambaServer, place: Callable[..., Place]) -> None:

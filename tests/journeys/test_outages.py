@@ -215,7 +215,7 @@ def guarded(place: MakePlace, shared_postgres: PostgresServer) -> tuple[Place, C
 
     def sql(statement: str) -> object:
         with shared_postgres.connect(database) as connection:
-            return connection.execute(statement.format(role=role))  # type: ignore[arg-type]  # wants a literal
+            return connection.execute(statement.format(role=role))
 
     sql(f"CREATE ROLE {{role}} LOGIN PASSWORD '{DATABASE_PASSWORD.replace(chr(39), chr(39) * 2)}'")
     sql(f"ALTER DATABASE {database} OWNER TO {{role}}")

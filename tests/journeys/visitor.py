@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from contracts.cast import PASSWORD
@@ -32,7 +33,7 @@ class App:
             step = max(here, self._used + 1)
             if step <= here + 1:
                 self._used = step
-                return code_of(self.key, utc_now(), steps_ahead=step - _step())
+                return code_of(self.key, datetime.fromtimestamp(step * STEP_SECONDS, UTC))
             time.sleep(0.2)
 
     def wrong(self) -> str:
@@ -96,8 +97,8 @@ class Visitor:
         return self.browser.post_json("/api/v1/credentials", {"role": role, **more}, csrf_token=self._token)
 
 
-def _step() -> int:
-    return int(utc_now().timestamp()) // STEP_SECONDS
+def _step(at: datetime | None = None) -> int:
+    return int((at or utc_now()).timestamp()) // STEP_SECONDS
 
 
 def with_app(broker: Broker, name: str, url: str) -> Visitor:
@@ -110,10 +111,9 @@ def with_app(broker: Broker, name: str, url: str) -> Visitor:
     made = create_enrolment_code(
         parts, Circumstances(now=now), operator="test", provider=PROVIDER, subject=identity.subject
     )
-    used = _step() - 1
-    code = code_of(pending.text_key, now, steps_ahead=used - int(now.timestamp()) // STEP_SECONDS)
+    code = code_of(pending.text_key, now, steps_ahead=-1)
     parts.enrolment.complete(proof, pending.sealed, code, now, enrolment_code=made.text)
-    return Visitor(name, url, app=App(pending.text_key, used=used))
+    return Visitor(name, url, app=App(pending.text_key, used=_step(now) - 1))
 
 
 def environment(page: Page) -> dict[str, str]:

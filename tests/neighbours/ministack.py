@@ -18,7 +18,7 @@ _STARTS_WITHIN = 30.0
 
 def _program() -> str:
     own = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
-    found = os.environ.get("BROKER_TEST_MINISTACK") or (str(own) if own.exists() else shutil.which("ministack"))
+    found = os.environ.get("MINISTACK_PROGRAM") or (str(own) if own.exists() else shutil.which("ministack"))
     return found or missing(
         "python3-venv && python3 -m venv .venv-ministack && .venv-ministack/bin/pip install ministack"
     )
@@ -81,8 +81,8 @@ def _wait(neighbour: Ministack, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"ministack did not start:\n{log.read_text(errors='replace')}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
-    """One for the whole run; tests keep apart by their names."""
+    """One for each module that asks."""
     with running_ministack(tmp_path_factory.mktemp("ministack")) as neighbour:
         yield neighbour

@@ -81,6 +81,10 @@ class SlapdServer:
     def starttls_url(self) -> str:
         return f"ldap://127.0.0.1:{self.port}"
 
+    def ended(self) -> bool:
+        """Whether the program has ended by itself."""
+        return self.process.poll() is not None
+
     def bind_lines(self, dn: str) -> int:
         """How many binds as `dn` its log shows."""
         text = self.log.read_text(encoding="utf-8", errors="replace").lower()
@@ -144,27 +148,37 @@ def slapd_server(
         )
         if added.returncode:
             raise RuntimeError(added.stderr)
-    port, tls_port = ports[0] or free_port(), ports[1] or free_port()
-    listen = f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port}"
-    log = folder / "out.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [slapd, "-f", configuration, "-h", listen, "-d", "stats"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    server = SlapdServer(port=port, tls_port=tls_port, ca_file=pki.ca_file, log=log, process=process)
+    server = _start(slapd, configuration, pki, ports)
     try:
-        wait_until(lambda: _answers(tls_port), f"slapd does not answer; see {log}")
         yield server
     finally:
         server.stop()
 
 
-def _answers(port: int) -> bool:
+def _start(program: str, configuration: Path, pki: SandboxPki, ports: tuple[int, int]) -> SlapdServer:
+    """Start it; a port that was free a moment ago may be taken by somebody else, so it is tried three times."""
+    log = configuration.with_name("out.log")
+    for _ in range(3):
+        port, tls_port = ports[0] or free_port(), ports[1] or free_port()
+        listen = f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port}"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [program, "-f", configuration, "-h", listen, "-d", "stats"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        server = SlapdServer(port=port, tls_port=tls_port, ca_file=pki.ca_file, log=log, process=process)
+        wait_until(lambda server=server: server.ended() or _answers(server), f"slapd does not answer; see {log}")
+        if not server.ended():
+            return server
+    raise RuntimeError(log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _answers(server: SlapdServer) -> bool:
+    """Whether it listens: the second port is the later one."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex(("127.0.0.1", server.tls_port)) == 0
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import HOUR, MINUTE
@@ -12,6 +13,7 @@ from flask import session as notes
 
 from broker.sessions.session import key_of
 from broker.web.cookie import COOKIE
+from broker.web.guard import Audience, audience
 
 SECOND = timedelta(seconds=1)
 
@@ -23,7 +25,7 @@ def attributes(line: str) -> set[str]:
 def test_the_cookie_says_all_that_a_cookie_can_say(corridor: Corridor) -> None:
     person = corridor.person(enrolled=True)
     browser = corridor.signed_in(person)
-    browser.submit("/sign-out")
+    browser.submit("/sign-out", follow=False)
     *made, deleted = browser.set_cookies
     assert len(made) == 3, "the sign-in page, the password, the factor"
     for line in made:
@@ -99,12 +101,12 @@ def test_a_late_write_back_does_not_revive_a_session(corridor: Corridor) -> None
     assert session is not None
     app = corridor.app_of(corridor.parts)
 
+    @audience(Audience.ANYBODY)
     def slow() -> str:
         notes["late"] = "yes"
         corridor.parts.sessions.end(session)
         return "done"
 
-    slow.audience = app.view_functions["signin.go_on"].audience  # type: ignore[attr-defined]
     app.add_url_rule("/slow", "slow", slow)
     corridor.clock.advance(2 * MINUTE)
     assert Browser(app, token=browser.token).get("/slow").status_code == 200
@@ -221,6 +223,7 @@ def test_one_code_sent_twice_at_once_counts_once_and_ends_in_one_session(corrido
     assert session is None
 
 
+@pytest.mark.usefixtures("signing_time")
 def test_a_session_opened_on_one_instance_works_on_another_and_dies_on_both(world: World, tmp_path: Path) -> None:
     with a_corridor(world, tmp_path / "both") as here, a_corridor(world, tmp_path / "both") as there:
         person = here.person(enrolled=True)
@@ -242,11 +245,11 @@ def test_where_to_go_on_survives_the_sign_in_and_nothing_else_does(corridor: Cor
     """What a page notes before the password is kept for it, in a row that ends by itself."""
     app = corridor.app_of(corridor.parts)
 
+    @audience(Audience.ANYBODY)
     def begin() -> str:
         notes["go-on"], notes["other"] = "/api/v1/roles?x=1", "left behind"
         return "noted"
 
-    begin.audience = app.view_functions["signin.go_on"].audience  # type: ignore[attr-defined]
     app.add_url_rule("/begin", "begin", begin)
     person = corridor.person(enrolled=True)
     browser = Browser(app)
@@ -271,7 +274,7 @@ def test_a_note_before_the_password_is_forgotten_after_half_an_hour(corridor: Co
 def test_signing_in_over_somebody_elses_open_session_leaves_nothing_of_them(corridor: Corridor) -> None:
     first, second = corridor.person(enrolled=True), corridor.person(enrolled=True)
     browser = corridor.signed_in(first)
-    fields = {"provider": PROVIDER, "username": second.account, "password": second.password}
+    fields: dict[str, Any] = {"provider": PROVIDER, "username": second.account, "password": second.password}
     browser.submit("/sign-in", **fields)
     assert browser.path == "/challenge"
     assert browser.get("/api/v1/whoami").status_code == HTTPStatus.UNAUTHORIZED

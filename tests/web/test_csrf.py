@@ -1,19 +1,21 @@
 """A change comes from the broker's own pages, in the same session, or it does not happen."""
 
+import itertools
 from typing import Any
 
 import pytest
-from corridor import PROVIDER, URL, Browser, Corridor
-from werkzeug.test import TestResponse
+from corridor import PROVIDER, URL, Answer, Browser, Corridor
 
 FORMS = {
-    "/sign-in": {"provider": PROVIDER, "username": "nobody", "password": "x"},
+    "/sign-in": {"provider": PROVIDER, "password": "x"},
     "/enrol": {"answer": "123456", "enrolment_code": "x"},
     "/challenge": {"answer": "123456", "method": "totp"},
     "/sign-out": {},
     "/api/v1/credentials": {},
 }
 """Every route that changes something (`test_routes` has the list)."""
+
+NUMBERS = itertools.count()
 
 
 def visitor(corridor: Corridor, path: str) -> Browser:
@@ -29,14 +31,14 @@ def visitor(corridor: Corridor, path: str) -> Browser:
     return stranger
 
 
-def send(browser: Browser, path: str, token: str | None, **headers: str) -> TestResponse:
+def send(browser: Browser, path: str, token: str | None, **headers: str) -> Answer:
     """A POST with this CSRF token, or none."""
     sent = {"Origin": URL, **headers}
     if path.startswith("/api/"):
         sent |= {"X-CSRFToken": token} if token is not None else {}
         body = '{"role": "payments-dev/power-user"}'
         return browser.open("POST", path, headers=sent, data=body, content_type="application/json")
-    fields: dict[str, Any] = dict(FORMS[path])
+    fields: dict[str, Any] = {"username": f"nobody{next(NUMBERS)}", **FORMS[path]}
     if token is not None:
         fields["csrf_token"] = token
     return browser.open("POST", path, headers=sent, data=fields)
@@ -103,7 +105,7 @@ def test_our_own_pages_are_not_refused(corridor: Corridor, headers: dict[str, st
 def test_a_browser_too_old_to_tell_its_origin_is_held_to_the_token(corridor: Corridor) -> None:
     browser = corridor.browser()
     browser.visit("/sign-in")
-    csrf, fields = browser.csrf, {"provider": PROVIDER, "username": "nobody", "password": "x"}
+    csrf, fields = browser.csrf, {"provider": PROVIDER, "username": corridor.nobody(), "password": "x"}
     assert browser.open("POST", "/sign-in", data=fields).status_code == 400
     assert browser.open("POST", "/sign-in", data={**fields, "csrf_token": csrf}).status_code == 401
 
@@ -124,14 +126,12 @@ def test_the_token_of_the_sign_in_page_is_the_cookies_own_and_works_in_every_tab
 def test_the_token_changes_at_every_step(corridor: Corridor) -> None:
     person = corridor.person(enrolled=True)
     browser = corridor.browser()
-    seen = []
-    for step in (
-        lambda: browser.visit("/sign-in"),
-        lambda: browser.sign_in(person),
-        lambda: browser.submit("/challenge", method="totp", answer=corridor.code(person)),
-    ):
-        step()
-        seen.append(browser.csrf)
+    browser.visit("/sign-in")
+    seen = [browser.csrf]
+    browser.sign_in(person)
+    seen.append(browser.csrf)
+    browser.submit("/challenge", method="totp", answer=corridor.code(person))
+    seen.append(browser.csrf)
     assert len(set(seen)) == 3
     for old in seen[:2]:
         assert send(browser, "/sign-out", old).status_code == 400

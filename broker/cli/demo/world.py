@@ -4,7 +4,7 @@ import fcntl
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -65,7 +65,9 @@ def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) ->
         directory = stack.enter_context(SandboxDirectory(seed, pki=SandboxPki(folder / "pki"), clock=utc_now))
         roles = list(_roles(mapping))
         sts = stack.enter_context(SandboxSts(demo_world(roles, broker_user_arn=BROKER_USER, key=key), clock=utc_now))
-        url = f"http://{host}:{port or _free_port(host)}"
+        listener = stack.enter_context(_listener(host, port))
+        port = listener.getsockname()[1]
+        url = f"http://{host}:{port}"
         _write(folder, url, directory, seed, key, mapping)
         broker = open_broker(load(folder / "broker.yaml", {}).settings, Stand(sts_endpoint=sts.url, lines=False))
         stack.callback(broker.close)
@@ -78,7 +80,7 @@ def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) ->
         for account in enrolled:
             _enrol(demo, account)
         _leave_word(demo)
-        stack.enter_context(LocalServer(broker, host=host, port=int(url.rpartition(":")[2])))
+        stack.enter_context(LocalServer(broker, host=host, port=port, fd=listener.fileno()))
         yield demo
 
 
@@ -168,18 +170,13 @@ def _leave_word(demo: Demo) -> None:
     file.write_text(json.dumps(word), encoding="utf-8")
 
 
-def _free_port(host: str) -> int:
-    """The usual port if nobody has it, else any."""
-    for port in (USUAL_PORT, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    message = "no free port on this machine"
-    raise OSError(message)
+def _listener(host: str, wanted: int) -> socket.socket:
+    """A socket on the port that was asked for, else on the usual one if nobody has it, else on any."""
+    for port in (wanted,) if wanted else (USUAL_PORT, 0):
+        with suppress(OSError):
+            return socket.create_server((host, port), backlog=128)
+    problem = Problem(where="--port", what="somebody listens there already", remedy="name another, or none")
+    raise ConfigurationError([problem])
 
 
 @contextmanager
