@@ -72,12 +72,15 @@ class Broker:
     metrics: Metrics
     mapping: InForce
     keyring: Keyring
+    serving: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
-        """Sign the end of the audit chain, and let go of every connection."""
+        """Sign the end of the audit chain, and let go of every connection. Raises `Unavailable` when it cannot."""
         self.stopping.set()
         try:
+            if self.serving.is_set():
+                _note(self.parts, Tag.BROKER_STOPPED)
             self.trail.close(self.parts.clock())
         finally:
             for provider in self.parts.providers.values():
@@ -153,8 +156,15 @@ def read_trail(settings: StorageSettings) -> Iterator[TrailStore]:
 
 
 def make_wsgi(broker: Broker) -> Flask:
-    """The web application of this process, with its background work started."""
+    """The web application of this process, with its background work started.
+
+    Raises `Unavailable` when the start cannot be recorded, `IssueRefused` for root credentials.
+    """
     settings, parts = broker.settings, broker.parts
+    try:
+        parts.issuer.check()  # so that the first request finds AWS's clock known, and a connection open
+    except Unavailable as error:
+        log.warning("%s: %s", error.code, error.message)
     site = Site(
         url=settings.server.url,
         proxies=Proxies(networks=settings.server.trusted_proxies, tls_header=settings.server.tls_version_header),
@@ -164,7 +174,8 @@ def make_wsgi(broker: Broker) -> Flask:
         is_owner=lambda groups: is_owner(settings.owners, groups),
     )
     app = make_app(parts, site, broker.metrics)
-    record(parts, Tag.BROKER_STARTED, Outcome.DONE, Circumstances(now=parts.clock()), None, {"actor": "broker"})
+    _note(parts, Tag.BROKER_STARTED)
+    broker.serving.set()
     _in_background(broker, broker.mapping.refresh, every=LOOK_EVERY)
     _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
     _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
@@ -268,6 +279,10 @@ def _mapping(
         providers=dict.fromkeys(providers, True),
         clock=clock,
     )
+
+
+def _note(parts: Parts, tag: Tag) -> None:
+    record(parts, tag, Outcome.DONE, Circumstances(now=parts.clock()), None, {"actor": "broker"})
 
 
 def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:

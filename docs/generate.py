@@ -2,6 +2,7 @@
 
 `tests/house/test_docs.py` checks that what is committed is what this makes.
 """
+# ruff: noqa: INP001 (a script, in no package)
 
 import json
 import tempfile
@@ -20,16 +21,29 @@ from broker.settings import load, settings_schema
 DOCS = Path(__file__).parent
 Node = Mapping[str, Any]
 
+KINDS = {
+    "ipv4network": "network",
+    "ipv6network": "network",
+    "path": "path",
+    "password": "secret",
+    "string": "text",
+    "integer": "number",
+    "number": "number",
+    "boolean": "`true` or `false`",
+}
+
 SETTINGS = """\
 # Settings
 
-Every key of `broker.yaml`. This file is made from the code (`make docs`); `broker config schema` prints the same as JSON Schema
-for editors, `broker config show` what is in force and where each value comes from, `broker config check` asks every neighbour.
+Every key of `broker.yaml`. This file is made from the code (`make docs`); `broker config schema` prints the same as
+JSON Schema for editors, `broker config show` what is in force and where each value comes from, `broker config check`
+asks every neighbour.
 
 - **Order**: environment over file over default. `BROKER_SERVER__URL=…` sets `server.url`; a hyphen in a provider's name
   is an underscore there (`BROKER_PROVIDERS__CORP_AD__PASSWORD_FILE`). Lists and nested values belong into the file.
-- **Strict**: an unknown key, and a `BROKER_` variable that sets nothing, are errors. All problems are told at once, with file,
-  line and column. In Kubernetes set `enableServiceLinks: false` where a service is called `broker`: it would bring such variables.
+- **Strict**: an unknown key, and a `BROKER_` variable that sets nothing, are errors. All problems are told at once,
+  with file, line and column. In Kubernetes set `enableServiceLinks: false` where a service is called `broker`: it would
+  bring such variables.
 - **The file** is the one of `--config`, else `$BROKER_CONFIG`, else `broker.yaml` here, else `/etc/broker/broker.yaml`.
 - **Secrets**: each secret `x` can be given as `x_file`, the path of a file that holds it (the line end does not count).
   No command and no error ever shows one.
@@ -42,7 +56,8 @@ for editors, `broker config show` what is in force and where each value comes fr
 COMMANDS = """\
 # Commands of `broker`
 
-The operator's program, made from its own help (`make docs`). Data goes to stdout, headings and everything else to stderr.
+The operator's program, made from its own help (`make docs`). Data goes to stdout, headings and everything else to
+stderr.
 
 | exit code | meaning |
 |---|---|
@@ -54,8 +69,9 @@ The operator's program, made from its own help (`make docs`). Data goes to stdou
 | 9 | a neighbour (directory, AWS STS, database) is away: try again later |
 | 10 | the configuration or the mapping document is wrong; every problem is told |
 
-Commands that change something write an audit event first, with the operator's name: the account that logged in on this
-machine, also behind `sudo`.
+An *instant* is `2026-11-23T18:00:00+0100`; where a day is allowed too (`2026-11-23`), its first moment in UTC. Commands
+that change something write an audit event first, with the operator's name: the account that logged in on this machine,
+also behind `sudo`. Every command has `--help`.
 """
 
 
@@ -91,6 +107,8 @@ def _section(path: str, node: Node, schema: Node, lead: str = "") -> Iterator[st
             inner[name] = whole
             continue
         default = "**required**" if name in node.get("required", ()) else _default(own)
+        if f"{name}_file" in node["properties"]:
+            default = f"or `{name}_file`"
         rows.append(f"| `{name}` | {_value(whole, schema)} | {default} | {own.get('description', '')} |")
     yield "\n".join(rows) + "\n"
     for name, own in inner.items():
@@ -99,7 +117,7 @@ def _section(path: str, node: Node, schema: Node, lead: str = "") -> Iterator[st
 
 def _resolved(node: Node, schema: Node) -> Node:
     reference = node.get("$ref", "")
-    return schema["$defs"][reference.rpartition("/")[2]] if reference else node  # type: ignore[no-any-return]
+    return schema["$defs"][reference.rpartition("/")[2]] if reference else node
 
 
 def _default(node: Node) -> str:
@@ -146,7 +164,8 @@ def commands() -> str:
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     usage = " ".join(context.get_usage().removeprefix("Usage:").split())
-    options = [own for own in command.get_params(context) if isinstance(own, click.Option) and own.name != "help"]
+    params = command.get_params(context)
+    options = [own for own in params if isinstance(own, click.Option) and "--help" not in own.opts]
     lines = [f"## `{context.command_path}`", "", (command.help or "").strip(), "", f"    {usage}", ""]
     if options:
         lines += ["| option | value | meaning |", "|---|---|---|"]
@@ -167,7 +186,10 @@ def _option_value(option: click.Option, context: click.Context) -> str:
     if option.is_flag:
         return ""
     if isinstance(option.type, click.Choice):
-        value = " ".join(f"`{choice}`" for choice in option.type.choices)
+        choices = " ".join(f"`{choice}`" for choice in option.type.choices)
+        value = "tag, see [audit.md](audit.md)" if option.name == "tag" else choices
+    elif isinstance(option.type, click.DateTime):
+        value = "instant"
     else:
         value = option.make_metavar(context).lower().strip("[]")
     if option.required:
@@ -182,7 +204,8 @@ def openapi() -> str:
         file = Path(folder) / "broker.yaml"
         file.write_text(
             "server: {url: 'https://aws.corp.example'}\nkeys: {file: keys.json}\nmappings: {files: [mappings.yaml]}\n"
-            "storage: {url: 'sqlite:///broker.db'}\naws: {regions: [eu-central-1]}\naudit: {stdout: 'off'}\nproviders:\n"
+            "storage: {url: 'sqlite:///broker.db'}\naws: {regions: [eu-central-1]}\naudit: {stdout: 'off'}\n"
+            "providers:\n"
             "  corp-ad: {type: ldap, servers: ['ldaps://localhost'], bind_dn: x, password: x, user_bases: ['DC=x']}\n",
             encoding="utf-8",
         )

@@ -88,7 +88,11 @@ def _with_secret_files(node: dict[str, Any]) -> None:
     """Beside each secret the key that names a file with it."""
     properties = node.get("properties", {})
     for name in [name for name in properties if name in secret_names() and properties[name].get("format")]:
-        properties[f"{name}_file"] = {"type": "string", "description": f"Path of a file that holds {name}."}
+        properties[f"{name}_file"] = {
+            "type": "string",
+            "format": "path",
+            "description": f"A file that holds `{name}` and nothing else.",
+        }
         node["required"] = [key for key in node.get("required", ()) if key != name]
 
 

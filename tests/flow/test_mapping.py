@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from builders import NOW
-from corridor import MAPPING, World, a_corridor
+from corridor import MAPPING, SID, World, a_corridor
 from sqlalchemy import text
 
 from broker.entitle.snapshot import Snapshot
@@ -259,4 +259,19 @@ def test_a_tampered_snapshot_in_the_real_database_is_ignored_at_the_next_start(w
         leaver = corridor.session(corridor.person("leaver", enrolled=True))
         moment = corridor.moment()
         verdict = lease(corridor.parts, leaver, role="payments-dev/read-only", asked=None, circumstances=moment)
+        assert isinstance(verdict, Refusal)
+
+
+@pytest.mark.usefixtures("signing_time")
+def test_a_group_made_anew_under_an_old_name_grants_nothing_and_somebody_hears_of_it(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The document pins the id: whoever may create groups in the directory cannot give themselves a role."""
+    with a_corridor(world, tmp_path / "own", mapping=MAPPING.replace(f"{SID}-2000", f"{SID}-9999")) as corridor:
+        session = corridor.session(corridor.person("sre", enrolled=True))
+        (event,) = corridor.search(Query(tag=Tag.SIGN_IN_SUCCEEDED))
+        assert event.details["replaced_groups"] == "sre"
+        assert "sre" in caplog.text
+        moment = corridor.moment()
+        verdict = lease(corridor.parts, session, role="payments-dev/read-only", asked=None, circumstances=moment)
         assert isinstance(verdict, Refusal)

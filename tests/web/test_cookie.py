@@ -35,6 +35,14 @@ def test_the_cookie_says_all_that_a_cookie_can_say(corridor: Corridor) -> None:
     assert not any("domain" in line.lower() for line in browser.set_cookies)
 
 
+def test_a_stranger_gets_a_cookie_with_a_form_and_with_nothing_else(corridor: Corridor) -> None:
+    stranger = corridor.browser()
+    for path in ("/", "/go-on", "/nothing", "/challenge", "/static/broker.css", "/healthz", "/api/v1/whoami"):
+        assert "Set-Cookie" not in stranger.get(path).headers, path
+    assert "Set-Cookie" in stranger.get("/sign-in").headers
+    assert "Set-Cookie" not in stranger.get("/sign-in").headers, "it has one"
+
+
 def test_the_token_changes_at_sign_in_at_enrolment_and_at_the_challenge(corridor: Corridor) -> None:
     person = corridor.person()
     browser = corridor.browser()
