@@ -10,6 +10,7 @@ RUN /opt/broker/bin/pip install --require-hashes --only-binary :all: -r requirem
  && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY broker broker
+COPY config config
 RUN /opt/build/bin/python -m hatchling build -t wheel \
  && /opt/broker/bin/pip install --no-deps dist/*.whl \
  && /opt/broker/bin/python -m compileall -q /opt/broker/lib

@@ -11,16 +11,19 @@ endif
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format bench mutants lock
+.PHONY: help venv demo test check format docs bench mutants lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 $(VENV)/.demo: requirements/server.txt pyproject.toml
-	@$(MAKE) --no-print-directory _install LOCK=requirements/server.txt STAMP=$@
+	@$(MAKE) --no-print-directory _install LOCK=requirements/server.txt
+	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml
-	@$(MAKE) --no-print-directory _install LOCK=requirements/dev.txt STAMP=$@
+# Everything for development is more than everything for the demo.
+$(VENV)/.dev: requirements/dev.txt requirements/server.txt pyproject.toml
+	@$(MAKE) --no-print-directory _install LOCK=requirements/dev.txt
+	@touch $(VENV)/.demo $@
 
 .PHONY: _install
 _install:
@@ -33,7 +36,6 @@ else
 	@$(INSTALL) --compile --require-hashes --only-binary :all: -r requirements/build.txt -r $(LOCK)
 endif
 	@$(INSTALL) --no-build-isolation --no-deps --editable .
-	@touch $(STAMP)
 
 venv: $(VENV)/.dev ## make .venv with everything for development
 
@@ -52,6 +54,9 @@ check: $(VENV)/.dev ## lint, types, import contract
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev ## write the documents that are made from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.dev ## measure; ONLY=resolve,lease narrows it
 	$(BIN)/python benchmarks/run.py ONLY=$(ONLY)

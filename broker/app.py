@@ -7,10 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from broker.authenticate import PROVIDERS
 from broker.authenticate.identity import Group
@@ -38,6 +36,7 @@ from broker.sessions.session import Limits, Sessions
 from broker.settings import OwnerGroup, Settings, endpoint_overrides, metrics_folder, read_mapping_files
 from broker.storage import Storage, StorageSettings, open_storage
 from broker.web.client import Proxies
+from broker.web.local import Local
 from broker.web.metrics import Metrics
 from broker.web.wsgi import Site, make_app
 
@@ -310,26 +309,8 @@ def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -
     threading.Thread(target=run, daemon=True).start()
 
 
-class Quiet(WSGIRequestHandler):
-    """Writes no access log: the audit trail and the metrics say what happened."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
-
-
-class LocalServer:
-    """The application on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
+class LocalServer(Local):
+    """A broker on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
 
     def __init__(self, broker: Broker, *, host: str, port: int, fd: int | None = None) -> None:
-        app = make_wsgi(broker)  # `fd`: a socket that listens there already
-        self._server = make_server(host, port, app, threaded=True, request_handler=Quiet, fd=fd)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(make_wsgi(broker), host=host, port=port, fd=fd)

@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 
-from broker.app import make_wsgi, open_broker
+from broker.app import open_broker
 from broker.cli import broker as program
 from broker.clock import utc_now
 from broker.keys import Keyring
 from broker.settings import load, settings_schema
+from broker.web.client import Proxies
+from broker.web.wsgi import Site, make_app
 
 DOCS = Path(__file__).parent
 Node = Mapping[str, Any]
@@ -44,7 +46,7 @@ asks every neighbour.
 - **Strict**: an unknown key, and a `BROKER_` variable that sets nothing, are errors. All problems are told at once,
   with file, line and column. In Kubernetes set `enableServiceLinks: false` where a service is called `broker`: it would
   bring such variables.
-- **The file** is the one of `--config`, else `$BROKER_CONFIG`, else `broker.yaml` here, else `/etc/broker/broker.yaml`.
+- **The file** is the one of `--config`, else `$BROKER_CONFIG`, else `/etc/broker/broker.yaml`, else `broker.yaml` here.
 - **Secrets**: each secret `x` can be given as `x_file`, the path of a file that holds it (the line end does not count).
   No command and no error ever shows one.
 - **Paths** are taken from the folder of the file.
@@ -158,7 +160,7 @@ def _bounds(node: Node) -> str:
 
 def commands() -> str:
     """Every command, with its options."""
-    context = click.Context(program, info_name="broker")
+    context = click.Context(program, info_name="broker", **program.context_settings)
     return "\n".join([COMMANDS, *_command(program, context)])
 
 
@@ -204,17 +206,26 @@ def openapi() -> str:
         file = Path(folder) / "broker.yaml"
         file.write_text(
             "server: {url: 'https://aws.corp.example'}\nkeys: {file: keys.json}\nmappings: {files: [mappings.yaml]}\n"
-            "storage: {url: 'sqlite:///broker.db'}\naws: {regions: [eu-central-1]}\naudit: {stdout: 'off'}\n"
+            "storage: {url: 'sqlite:///broker.db'}\naws: {regions: [eu-central-1], access_key_file: aws-key}\n"
             "providers:\n"
             "  corp-ad: {type: ldap, servers: ['ldaps://localhost'], bind_dn: x, password: x, user_bases: ['DC=x']}\n",
             encoding="utf-8",
         )
         (Path(folder) / "mappings.yaml").write_text("version: 1\n", encoding="utf-8")
+        key = "[default]\naws_access_key_id = none\naws_secret_access_key = none\n"
+        (Path(folder) / "aws-key").write_text(key, encoding="utf-8")
         Keyring.generate(now=utc_now()).save(Path(folder) / "keys.json")
         broker = open_broker(load(file, {}).settings)
+        site = Site(
+            url="https://aws.corp.example",
+            proxies=Proxies(networks=(), tls_header=""),
+            monitors=(),
+            csrf_secret="none",  # noqa: S106 (nobody is served)
+            checks={},
+            is_owner=lambda _: False,
+        )
         try:
-            described = make_wsgi(broker).api_doc  # type: ignore[attr-defined]  # flask-openapi's own
-            return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+            return json.dumps(make_app(broker.parts, site, broker.metrics).api_doc, indent=2, ensure_ascii=False) + "\n"
         finally:
             broker.close()
 

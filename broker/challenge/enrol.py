@@ -102,7 +102,7 @@ class Enrolment:
             raise FactorRefused(FactorReason.WRONG)
         record = self._totp.record(proof.person, opened, step=step, label=label.strip()[:LONGEST_LABEL], now=now)
         self._keep(record, first=asks is not Asks.FACTOR, code=redeemed)  # (6)
-        self._tools.forgive(proof.person)
+        self._tools.succeeded(proof.person)
         shown = Shown(method=self._totp.method, factor=record.id, at=now)
         return Enrolled(shown=shown, enrolment_code=redeemed.id if redeemed else "")
 
@@ -123,18 +123,20 @@ class Enrolment:
             provider=provider,
             subject=subject,
             group=group,
+            made_at=now,
             expires_at=now + self._tools.settings.code_lifetime,
             created_by=created_by,
         )
         self._tools.enrolment_codes.add_code(code)
         return NewEnrolmentCode(text=text, code=code)
 
-    def reset(self, person: PersonId) -> int:
+    def reset(self, person: PersonId, now: datetime) -> int:
         """An operator's reset: no factor, no recovery code, no failures; how many factors there were.
 
-        From then on this person needs an enrolment code, under either policy. Ending sessions is the caller's.
+        From then on this person needs an enrolment code made later than `now`, under either policy. Ending
+        sessions is the caller's.
         """
-        removed = self._tools.factors.remove_factors(person)
+        removed = self._tools.factors.remove_factors(person, now)
         self._tools.forgive(person)
         return removed
 

@@ -77,9 +77,9 @@ class FactorStore(Protocol):
         """Keep a person's first factor and use up the enrolment code with this hash: both, or neither, atomically.
 
         Looked at in this order. ALREADY_ENROLLED: the person has a factor. CODE_NEEDED: `code` is None and the person
-        was reset (`was_reset`). CODE_NOT_VALID: unknown, expired at `record.enrolled_at`, or used up. A code for an
-        account works once; one for a group works once for each person. Of calls in parallel for one person, or with
-        one account's code, exactly one is ADDED.
+        was reset (`was_reset`). CODE_NOT_VALID: unknown, expired at `record.enrolled_at`, made no later than the
+        person's last reset, or used up. A code for an account works once; one for a group works once for each person.
+        Of calls in parallel for one person, or with one account's code, exactly one is ADDED.
         """
 
     def add_factor(self, record: FactorRecord) -> bool:
@@ -88,10 +88,11 @@ class FactorStore(Protocol):
     def burn_step(self, factor: str, step: int, now: datetime) -> bool:
         """Set `last_step` to `step` if it was lower, atomically; False: that step was used up already."""
 
-    def remove_factors(self, person: PersonId) -> int:
+    def remove_factors(self, person: PersonId, now: datetime) -> int:
         """Forget all factors and recovery codes of a person (an operator's reset); how many factors there were.
 
-        That it happened is remembered for good, also for a person without factors: see `was_reset`.
+        That it happened is remembered for good, also for a person without factors: see `was_reset`. Enrolment codes
+        made until `now` are void for this person.
         """
 
     def was_reset(self, person: PersonId) -> bool:
@@ -118,6 +119,7 @@ class EnrolmentCode:
     """The account's immutable id at the provider; empty when the code is for a group."""
     group: str = ""
     """The group's id; empty when the code is for one account."""
+    made_at: datetime
     expires_at: datetime
     created_by: str
 

@@ -62,7 +62,7 @@ class RecoveryCodes:
         burnt = next((h for h in candidates if self._tools.factors.burn_recovery_code(person, h, now)), None)  # (4)
         if burnt is None:  # check: recovery-code
             raise FactorRefused(FactorReason.WRONG, remedy="Check it, or type another of your recovery codes.")
-        self._tools.forgive(person)
+        self._tools.succeeded(person)
         return Shown(method=self.method, factor=f"recovery-{burnt.hex()[:16]}", at=now)
 
 

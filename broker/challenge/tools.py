@@ -37,12 +37,16 @@ class FactorTools:
         taken = self.attempts.take(_key(person), now, self.settings.rule)
         if not taken.allowed:  # check: factor-attempts
             message = "Too many wrong codes."
-            by_operator = "Ask your help desk to reset your second factor."
+            by_operator = "Ask your help desk to unlock your second factor."
             remedy = "Wait, then type a new code." if taken.retry_at else by_operator
             raise TooManyAttempts(message, retry_at=taken.retry_at, remedy=remedy)
 
+    def succeeded(self, person: PersonId) -> None:
+        """Take the attempt back that was counted before it succeeded. Older failures stay: see `attempts.succeeded`."""
+        self.attempts.succeeded(_key(person))
+
     def forgive(self, person: PersonId) -> None:
-        """Forget the failures: the person succeeded, or an operator reset them."""
+        """Forget all failures: an operator's reset."""
         self.attempts.forgive(_key(person))
 
     def require_shown(self, proof: Proof, now: datetime) -> None:

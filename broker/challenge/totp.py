@@ -85,7 +85,7 @@ class Totp:
         factor, step = matches[0]
         if not self._tools.factors.burn_step(factor, step, now):  # check: totp-replay
             raise FactorRefused(FactorReason.REPLAYED)  # (6)
-        self._tools.forgive(person)
+        self._tools.succeeded(person)
         return Shown(method=self.method, factor=factor, at=now)
 
     def begin(self, person: PersonId, *, account: str, now: datetime) -> PendingEnrolment:

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import click
 
 from broker.app import Broker
-from broker.authenticate.identity import PersonId
 from broker.cli.opened import here, looked_up, opened, operator, provider_of
 from broker.cli.printed import moment, table
-from broker.errors import NotFound
-from broker.flow.operate import create_enrolment_code, end_sessions, forgive_attempts, reset_factors
+from broker.cli.whom import accounts_named, person_named
+from broker.flow.operate import create_enrolment_code, end_sessions, forgive_account, forgive_attempts, reset_factors
 from broker.sessions.people import Person
 
 PAGE = 200
@@ -35,9 +34,9 @@ def list_users(context: click.Context) -> None:
 @click.argument("user")
 @click.pass_context
 def show(context: click.Context, user: str) -> None:
-    """One person (by session name): accounts, when seen, factors, sessions."""
+    """One person (by account or session name, or id): accounts, when seen, factors, sessions."""
     with opened(context) as broker:
-        rows = list(_about(broker, _person(broker, user)))
+        rows = list(_about(broker, person_named(broker, user)))
     table(("", ""), rows)
 
 
@@ -68,7 +67,7 @@ def enrol_code(context: click.Context, user: str | None, group: str, provider: s
 def reset_mfa(context: click.Context, user: str, reason: str) -> None:
     """Forget USER's factors and recovery codes and end their sessions; enrolling again needs a code."""
     with opened(context) as broker:
-        removed = reset_factors(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
+        removed = reset_factors(broker.parts, here(), person_named(broker, user), operator=operator(), reason=reason)
     click.echo(f"{removed} {'factor' if removed == 1 else 'factors'} removed")
     click.echo(f"Next: broker users enrol-code {user}", err=True)
 
@@ -80,7 +79,14 @@ def reset_mfa(context: click.Context, user: str, reason: str) -> None:
 def unlock(context: click.Context, user: str, reason: str) -> None:
     """Forget USER's wrong passwords and codes that the broker has counted. AD's own lockout is AD's."""
     with opened(context) as broker:
-        forgive_attempts(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
+        unseen = [account for account in accounts_named(broker, user) if account.person is None]
+        if unseen and broker.parts.people.by_session_name(user) is None:
+            for account in unseen:
+                forgive_account(
+                    broker.parts, here(), account.provider, account.subject, operator=operator(), reason=reason
+                )
+        else:
+            forgive_attempts(broker.parts, here(), person_named(broker, user), operator=operator(), reason=reason)
     click.echo("the next attempt counts from zero")
 
 
@@ -91,7 +97,7 @@ def unlock(context: click.Context, user: str, reason: str) -> None:
 def revoke(context: click.Context, user: str, reason: str) -> None:
     """End all of USER's sessions. Credentials that AWS has issued live until they expire."""
     with opened(context) as broker:
-        ended = end_sessions(broker.parts, here(), _person(broker, user), operator=operator(), reason=reason)
+        ended = end_sessions(broker.parts, here(), person_named(broker, user), operator=operator(), reason=reason)
     click.echo(f"{ended} {'session' if ended == 1 else 'sessions'} ended")
 
 
@@ -118,12 +124,3 @@ def _about(broker: Broker, person: Person) -> Iterator[tuple[str, str]]:
     yield "recovery codes", f"{factors.recovery_codes_left(person.id)} left"
     for session in broker.parts.sessions.of_person(person.id):
         yield "session", f"{session.door.value}, from {session.address or 'nowhere'}, seen {moment(session.seen_at)}"
-
-
-def _person(broker: Broker, name: str) -> Person:
-    """By session name, else by our own id."""
-    found = broker.parts.people.by_session_name(name) or broker.parts.people.by_id(PersonId(name))
-    if found is None:
-        message = "Nobody of that name has signed in here."
-        raise NotFound(message, remedy="See: broker users list")
-    return found

@@ -153,9 +153,12 @@ def enrol(
 ) -> tuple[Session, Sequence[str]]:
     """Keep the factor that was just confirmed; the session carries it as shown. With it come ten recovery codes.
 
-    Raises what `Enrolment.complete` raises.
+    The account is read anew, and what is about to happen is recorded, before anything is kept. Raises what `present`
+    and `Enrolment.complete` raise.
     """
-    proof = proof_of(session)
+    proof = present(parts, session, circumstances, grace=timedelta(0))
+    session = replace(session, identity=proof.identity)
+    record(parts, Tag.FACTOR_ENROLMENT_STARTED, Outcome.DONE, circumstances, proof, {"method": Method.TOTP.value})
     try:
         enrolled = parts.enrolment.complete(proof, sealed, answer, parts.clock(), enrolment_code=enrolment_code)
     except (FactorRefused, TooManyAttempts, Unavailable) as no:

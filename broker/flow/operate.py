@@ -22,7 +22,7 @@ def create_enrolment_code(
 def reset_factors(parts: Parts, circumstances: Circumstances, person: Person, *, operator: str, reason: str) -> int:
     """Forget the person's factors and end their sessions; how many factors there were."""
     _note(parts, Tag.FACTOR_RESET, circumstances, person.id, operator, reason)
-    removed = parts.enrolment.reset(person.id)
+    removed = parts.enrolment.reset(person.id, parts.clock())
     parts.sessions.end_all(person.id)
     return removed
 
@@ -40,6 +40,15 @@ def forgive_attempts(parts: Parts, circumstances: Circumstances, person: Person,
     for provider, subject in parts.people.subjects(person.id):
         if provider in parts.providers:
             parts.providers[provider].forgive(subject)
+
+
+def forgive_account(
+    parts: Parts, circumstances: Circumstances, provider: str, subject: str, *, operator: str, reason: str
+) -> None:
+    """Forget the wrong passwords that were counted for an account with which nobody has signed in yet."""
+    note = {"actor": f"operator:{operator}", "provider": provider, "subject": subject, "reason": reason}
+    record(parts, Tag.ATTEMPTS_RESET, Outcome.DONE, circumstances, None, note)
+    parts.providers[provider].forgive(subject)
 
 
 def _note(parts: Parts, tag: Tag, circumstances: Circumstances, person: PersonId, operator: str, reason: str) -> None:

@@ -20,6 +20,7 @@ class Tag(StrEnum):
     SIGN_IN_REFUSED = "sign-in:refused"
     PERSON_CREATED = "person:created"
     ENROLMENT_CODE_CREATED = "enrolment-code:created"
+    FACTOR_ENROLMENT_STARTED = "factor:enrolment-started"
     FACTOR_ENROLLED = "factor:enrolled"
     FACTOR_ENROLMENT_REFUSED = "factor:enrolment-refused"
     FACTOR_SHOWN = "factor:shown"

@@ -46,7 +46,8 @@ __all__ = [
 
 M = TypeVar("M", bound=BaseModel)
 
-PLACES = (Path("broker.yaml"), Path("/etc/broker/broker.yaml"))
+PLACES = (Path("/etc/broker/broker.yaml"), Path("broker.yaml"))
+"""The machine's own first: an operator may stand in anybody's folder."""
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -61,7 +62,7 @@ class Loaded:
 
 
 def find_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """`$BROKER_CONFIG`, else `broker.yaml` here or in /etc/broker."""
+    """`$BROKER_CONFIG`, else `broker.yaml` in /etc/broker or here."""
     named = environ.get("BROKER_CONFIG")
     if named:
         return Path(named)

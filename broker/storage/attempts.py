@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Row, bindparam, delete, select, update
 
-from broker.authenticate.attempts import AttemptRule, Attempts, Taken, take
+from broker.authenticate.attempts import AttemptRule, Attempts, Taken, at_hard_stop, succeeded, take
 from broker.errors import Unavailable
 from broker.storage.database import Database, hashed_key, instant, microseconds
 from broker.storage.short_lived import ShortLived
@@ -21,7 +21,7 @@ REMEMBERED = timedelta(days=365)
 ROUNDS = 500
 """How often a lost race for one key in Redis is run again; each round somebody wins."""
 
-Counted = Row[int, int, datetime | None, datetime | None]
+Counted = Row[int, int, int, datetime | None, datetime | None, datetime | None]
 
 
 class SqlAttempts:
@@ -30,7 +30,7 @@ class SqlAttempts:
     def __init__(self, database: Database) -> None:
         """Builds its statements; asks nothing yet."""
         self._database = database
-        insert = database.insert(attempts).values(failures=0, in_window=0)
+        insert = database.insert(attempts).values(failures=0, in_a_row=0, in_window=0)
         self._lock = insert.on_conflict_do_update(
             index_elements=[attempts.c.key], set_={"key": insert.excluded.key}
         ).returning(*_counted)
@@ -43,10 +43,18 @@ class SqlAttempts:
         with self._database.write(NEIGHBOUR) as connection:
             before = _of_row(connection.execute(self._lock, {"key": name}).one())
             after, taken = take(before, now, rule)
-            row = {"name": name, "forget_at": _forget_at(after, now, rule)}
-            row |= {column.name: getattr(after, column.name) for column in _counted}
-            connection.execute(self._set, row)
+            connection.execute(self._set, _row(name, after, None if at_hard_stop(after, rule) else now + REMEMBERED))
         return taken
+
+    def succeeded(self, key: str) -> None:
+        """See the protocol."""
+        name = hashed_key(key)
+        with self._database.write(NEIGHBOUR) as connection:
+            after = succeeded(_of_row(connection.execute(self._lock, {"key": name}).one()))
+            if after.last_at is None:
+                connection.execute(delete(attempts).where(attempts.c.key == name))
+            else:
+                connection.execute(self._set, _row(name, after, after.last_at + REMEMBERED))
 
     def forgive(self, key: str) -> None:
         """See the protocol."""
@@ -65,16 +73,31 @@ class SqlAttempts:
             return connection.execute(delete(attempts).where(attempts.c.forget_at <= now)).rowcount
 
 
-_counted = (attempts.c.failures, attempts.c.in_window, attempts.c.window_from, attempts.c.wait_until)
+_counted = (
+    attempts.c.failures,
+    attempts.c.in_a_row,
+    attempts.c.in_window,
+    attempts.c.window_from,
+    attempts.c.wait_until,
+    attempts.c.last_at,
+)
 
 
 def _of_row(row: Counted) -> Attempts:
-    failures, in_window, window_from, wait_until = row
-    return Attempts(failures=failures, in_window=in_window, window_from=window_from, wait_until=wait_until)
+    failures, in_a_row, in_window, window_from, wait_until, last_at = row
+    return Attempts(
+        failures=failures,
+        in_a_row=in_a_row,
+        in_window=in_window,
+        window_from=window_from,
+        wait_until=wait_until,
+        last_at=last_at,
+    )
 
 
-def _forget_at(after: Attempts, now: datetime, rule: AttemptRule) -> datetime | None:
-    return None if after.failures >= rule.hard_stop else now + REMEMBERED
+def _row(name: str, after: Attempts, forget_at: datetime | None) -> dict[str, object]:
+    counted = {column.name: getattr(after, column.name) for column in _counted}
+    return counted | {"name": name, "forget_at": forget_at}
 
 
 READ = """
@@ -117,11 +140,20 @@ class RedisAttempts:
             if counted_in != epoch and now - instant(epoch) < rule.window:  # check: strict-after-a-new-epoch
                 before = replace(before, in_window=max(before.in_window, rule.tries - 1), window_from=now)
             after, taken = take(before, now, rule)
-            life = 0 if _forget_at(after, now, rule) is None else REMEMBERED // timedelta(milliseconds=1)
-            arguments: list[str | int] = [epoch, kept, _encode(after, epoch), life]
-            _, (swapped,) = self._short_lived.run_in_epoch(self._swap, [name], arguments, neighbour=NEIGHBOUR)
-            if swapped == "1":
+            life = timedelta(0) if at_hard_stop(after, rule) else REMEMBERED
+            if self._swapped(name, epoch, kept, _encode(after, epoch), life):
                 return taken
+        raise Unavailable(NEIGHBOUR)
+
+    def succeeded(self, key: str) -> None:
+        """See the protocol."""
+        name = self._name(key)
+        for _ in range(ROUNDS):
+            epoch, (kept,) = self._short_lived.run_in_epoch(self._read, [name], [], neighbour=NEIGHBOUR)
+            before, counted_in = _decode(kept)
+            # With the epoch in which it was counted: a success is no news about what was lost.
+            if self._swapped(name, epoch, kept, _encode(succeeded(before), counted_in), REMEMBERED):
+                return
         raise Unavailable(NEIGHBOUR)
 
     def forgive(self, key: str) -> None:
@@ -133,13 +165,20 @@ class RedisAttempts:
         _, (kept,) = self._short_lived.run_in_epoch(self._read, [self._name(key)], [], neighbour=NEIGHBOUR)
         return _decode(kept)[0]
 
+    def _swapped(self, name: str, epoch: int, kept: str, after: str, life: timedelta) -> bool:
+        """Write `after` where `kept` still stands, in the same epoch. No `life`: for good."""
+        arguments: list[str | int] = [epoch, kept, after, life // timedelta(milliseconds=1)]
+        _, (swapped,) = self._short_lived.run_in_epoch(self._swap, [name], arguments, neighbour=NEIGHBOUR)
+        return swapped == "1"
+
     def _name(self, key: str) -> str:
         return f"{self._short_lived.prefix}attempts:{hashed_key(key)}"
 
 
 def _encode(counted: Attempts, epoch: int) -> str:
-    times = [None if at is None else microseconds(at) for at in (counted.window_from, counted.wait_until)]
-    return json.dumps([epoch, counted.failures, counted.in_window, *times])
+    instants = (counted.window_from, counted.wait_until, counted.last_at)
+    times = [None if at is None else microseconds(at) for at in instants]
+    return json.dumps([epoch, counted.failures, counted.in_window, counted.in_a_row, *times])
 
 
 def _decode(kept: str) -> tuple[Attempts, int]:
@@ -147,10 +186,18 @@ def _decode(kept: str) -> tuple[Attempts, int]:
     if not kept:
         return Attempts(), 0
     try:
-        epoch, failures, in_window, *times = json.loads(kept)
-        window_from, wait_until = (None if at is None else instant(at) for at in times)
-        numbers = int(epoch), int(failures), int(in_window)
+        epoch, failures, in_window, *rest = json.loads(kept)
+        # As it was kept when every failure was one in a row: two times and no more.
+        in_a_row, *times = rest if len(rest) > 2 else (failures, *rest, None)  # noqa: PLR2004
+        window_from, wait_until, last_at = (None if at is None else instant(at) for at in times)
+        counted = Attempts(
+            failures=int(failures),
+            in_a_row=int(in_a_row),
+            in_window=int(in_window),
+            window_from=window_from,
+            wait_until=wait_until,
+            last_at=last_at,
+        )
+        return counted, int(epoch)
     except (ValueError, TypeError, OverflowError) as error:
         raise Unavailable(NEIGHBOUR) from error
-    counted = Attempts(failures=numbers[1], in_window=numbers[2], window_from=window_from, wait_until=wait_until)
-    return counted, numbers[0]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import BigInteger, Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy import BigInteger, Connection, Dialect, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
@@ -113,6 +113,15 @@ class Database:
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
             yield connection
 
+    def alone(self, connection: Connection, *name: str) -> None:
+        """Wait until nobody else holds this name, and hold it until the transaction of this `write` ends.
+
+        What the others wrote is seen by the statements that follow. Writers on SQLite are alone as it is.
+        """
+        if not self.is_sqlite:
+            lock = int.from_bytes(bytes.fromhex(hashed_key(*name))[:8], signed=True)
+            connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """INSERT with ON CONFLICT, which both databases have; tells its rowcount."""
         statement = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
@@ -161,23 +170,27 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _owner_only(path: Path) -> None:
-    """Make the file, or narrow the one that is there, to mode 0600; SQLite gives the same to its -wal and -shm.
+    """Make the file with mode 0600, which SQLite gives to its -wal and -shm too; refuse one that others may use.
 
-    A file that is there is not opened: closing it again would drop this process's locks on it.
+    A file that is there is not opened: closing it again would drop this process's locks on it. So it may be anything,
+    and its mode is not ours to change.
     """
     try:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        elif path.stat().st_mode & 0o077:  # check: database-owner-only
-            path.chmod(0o600)
+        mode = path.stat().st_mode
     except FileExistsError:
         return  # another instance was faster
     except OSError as error:
         what = f"the database {path} cannot be made ({error.strerror})"
-        problem = Problem(
-            where="storage.url", what=what, remedy="make its folder, owned by the user that runs the broker"
-        )
-        raise ConfigurationError([problem]) from error
+        raise _refused(what, "make its folder, owned by the user that runs the broker") from error
+    if mode & 0o077:  # check: database-owner-only
+        what = f"others than its owner can read or change the file {path}"
+        raise _refused(what, f"if it is the broker's database, run `chmod 600 {path}`; if not, name another file")
+
+
+def _refused(what: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError([Problem(where="storage.url", what=what, remedy=remedy)])
 
 
 def _postgresql(settings: StorageSettings) -> Engine:

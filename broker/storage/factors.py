@@ -7,7 +7,7 @@ needs more than one statement first locks the person's row in `factor_holders`.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from broker.authenticate.identity import PersonId
 from broker.challenge.factor import EnrolmentCode, FactorRecord, FirstFactor
@@ -29,8 +29,10 @@ class SqlFactors:
         holder = database.insert(factor_holders)
         lock = {"person": holder.excluded.person}
         key = [factor_holders.c.person]
-        self._hold = holder.on_conflict_do_update(index_elements=key, set_=lock).returning(factor_holders.c.was_reset)
-        self._reset = holder.on_conflict_do_update(index_elements=key, set_={"was_reset": True})
+        self._hold = holder.on_conflict_do_update(index_elements=key, set_=lock).returning(factor_holders.c.reset_at)
+        before, now = factor_holders.c.reset_at, holder.excluded.reset_at
+        latest = {"reset_at": case((before > now, before), else_=now)}  # another instance's clock may be ahead
+        self._reset = holder.on_conflict_do_update(index_elements=key, set_=latest)
 
     def factors(self, person: PersonId) -> Sequence[FactorRecord]:
         """See the protocol."""
@@ -55,12 +57,14 @@ class SqlFactors:
         """See the protocol."""
         theirs = select(func.count()).select_from(factors).where(factors.c.person == record.person)
         with self._database.write(FACTORS) as connection:
-            was_reset = self._locked(connection, record.person)
+            reset_at = self._locked(connection, record.person)
             if connection.execute(theirs).scalar_one():  # check: first-factor-only
                 return FirstFactor.ALREADY_ENROLLED
-            if code is None and was_reset:  # check: code-after-reset
+            if code is None and reset_at is not None:  # check: code-after-reset
                 return FirstFactor.CODE_NEEDED
-            if code is not None and not self._redeemed(connection, code, record):  # check: enrolment-code-valid
+            if code is not None and not self._redeemed(
+                connection, code, record, reset_at
+            ):  # check: enrolment-code-valid
                 return FirstFactor.CODE_NOT_VALID
             connection.execute(insert(factors), _row(record))
         return FirstFactor.ADDED
@@ -85,18 +89,18 @@ class SqlFactors:
         with self._database.write(FACTORS) as connection:
             return connection.execute(burn).rowcount == 1
 
-    def remove_factors(self, person: PersonId) -> int:
+    def remove_factors(self, person: PersonId, now: datetime) -> int:
         """See the protocol."""
         with self._database.write(FACTORS) as connection:
-            connection.execute(self._reset, {"person": person, "was_reset": True})
+            connection.execute(self._reset, {"person": person, "reset_at": now})
             connection.execute(delete(recovery_codes).where(recovery_codes.c.person == person))
             return connection.execute(delete(factors).where(factors.c.person == person)).rowcount
 
     def was_reset(self, person: PersonId) -> bool:
         """See the protocol."""
         with self._database.read(FACTORS) as connection:
-            told = connection.execute(select(factor_holders.c.was_reset).where(factor_holders.c.person == person))
-            return bool(told.scalar())
+            told = connection.execute(select(factor_holders.c.reset_at).where(factor_holders.c.person == person))
+            return told.scalar() is not None
 
     def replace_recovery_codes(self, person: PersonId, hashes: Sequence[bytes], now: datetime) -> None:
         """See the protocol."""
@@ -123,15 +127,20 @@ class SqlFactors:
         with self._database.read(FACTORS) as connection:
             return connection.execute(select(func.count()).select_from(recovery_codes).where(*unused)).scalar_one()
 
-    def _locked(self, connection: Connection, person: PersonId) -> bool:
-        """Hold the person's row until the end of the transaction; whether they were reset."""
-        return bool(connection.execute(self._hold, {"person": person, "was_reset": False}).scalar_one())
+    def _locked(self, connection: Connection, person: PersonId) -> datetime | None:
+        """Hold the person's row until the end of the transaction; when they were last reset."""
+        reset_at: datetime | None = connection.execute(self._hold, {"person": person, "reset_at": None}).scalar_one()
+        return reset_at
 
-    def _redeemed(self, connection: Connection, hashed: bytes, record: FactorRecord) -> bool:
+    def _redeemed(self, connection: Connection, hashed: bytes, record: FactorRecord, reset_at: datetime | None) -> bool:
         codes = enrolment_codes.c
-        valid = select(codes.id, codes.group).where(codes.hashed == hashed, codes.expires_at > record.enrolled_at)
+        valid = select(codes.id, codes.group, codes.made_at).where(
+            codes.hashed == hashed, codes.expires_at > record.enrolled_at
+        )
         code = connection.execute(valid).one_or_none()
         if code is None:  # check: enrolment-code-known
+            return False
+        if reset_at is not None and code.made_at <= reset_at:  # check: enrolment-code-since-reset
             return False
         slot = record.person if code.group else ""
         row = {"code": code.id, "slot": slot, "person": record.person, "at": record.enrolled_at}

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from broker.authenticate.identity import PersonId
 from broker.clock import Clock
@@ -35,12 +35,14 @@ class SqlSessions:
     def add(self, session: Session, *, until: datetime) -> None:
         """See the protocol."""
         with self._database.write(NEIGHBOUR) as connection:
+            self._alone(connection, session.person)
             connection.execute(insert(sessions), _row(session, until))
 
     def update(self, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
         row = {**_row(session, until), "name": session.key, "now": self._clock()}
         with self._database.write(NEIGHBOUR) as connection:
+            self._alone(connection, session.person)
             return connection.execute(self._update, row).rowcount == 1
 
     def get(self, key: str) -> Session | None:
@@ -52,6 +54,7 @@ class SqlSessions:
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
         with self._database.write(NEIGHBOUR) as connection:
+            self._alone(connection, session.person)
             if connection.execute(self._drop_live, {"name": old, "now": self._clock()}).rowcount != 1:
                 return False
             connection.execute(insert(sessions), _row(session, until))
@@ -66,6 +69,7 @@ class SqlSessions:
         """See the protocol."""
         theirs = (sessions.c.person == person) & (sessions.c.ends_at > self._clock())
         with self._database.write(NEIGHBOUR) as connection:
+            self._alone(connection, person)
             return connection.execute(delete(sessions).where(theirs)).rowcount
 
     def of_person(self, person: PersonId) -> list[Session]:
@@ -80,6 +84,11 @@ class SqlSessions:
         """Forget sessions that have ended; how many."""
         with self._database.write(NEIGHBOUR) as connection:
             return connection.execute(delete(sessions).where(sessions.c.ends_at <= now)).rowcount
+
+    def _alone(self, connection: Connection, person: PersonId | None) -> None:
+        """One writer at a time for each person: `drop_all` would not see what another is just giving them."""
+        if person is not None:
+            self._database.alone(connection, "sessions", person)
 
 
 def _row(session: Session, until: datetime) -> dict[str, object]:

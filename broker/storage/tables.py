@@ -57,7 +57,7 @@ factor_holders = Table(
     "factor_holders",
     metadata,
     Column("person", Id, primary_key=True),  # the row is locked while the person's factors change
-    Column("was_reset", Boolean, nullable=False),
+    Column("reset_at", Instant),  # null: never
 )
 
 factors = Table(
@@ -91,6 +91,7 @@ enrolment_codes = Table(
     Column("provider", Id, nullable=False),
     Column("subject", Id, nullable=False),
     Column("group", Id, nullable=False),
+    Column("made_at", Instant, nullable=False, server_default="0"),  # 0: before this was kept
     Column("expires_at", Instant, nullable=False),
     Column("created_by", Text, nullable=False),
 )
@@ -119,9 +120,11 @@ attempts = Table(
     metadata,
     Column("key", Id, primary_key=True),
     Column("failures", Integer, nullable=False),
+    Column("in_a_row", Integer, nullable=False, server_default="0"),
     Column("in_window", Integer, nullable=False),
     Column("window_from", Instant),
     Column("wait_until", Instant),
+    Column("last_at", Instant),
     Column("forget_at", Instant, index=True),  # null: never by itself, only an operator's reset
 )
 

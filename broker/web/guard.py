@@ -70,12 +70,29 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
         if request.method not in SAFE_METHODS and _from_elsewhere(origin):  # check: cross-site-change
             message = "This change did not come from one of the broker's own pages."
             raise Denied(message, remedy=f"Open {origin} and try again there.")
+        if request.method not in SAFE_METHODS:
+            _read_body()
         if found is Audience.OPERATIONS and not _monitors(monitors):  # check: metrics-peer
             message = "There is nothing at this address."
             raise NotFound(message)
         _admit(parts, found)
 
     app.before_request(check)
+
+
+def _read_body() -> None:
+    """Read the body now, so that one with broken framing is the sender's fault and not an error of ours.
+
+    Raises `InvalidRequest`, also for JSON that is no object: a string of JSON would be parsed twice.
+    """
+    try:
+        request.get_data(cache=True, parse_form_data=True)
+    except OSError as error:  # gunicorn's errors about chunks
+        message = "The body of the request is broken."
+        raise InvalidRequest(message) from error
+    if request.is_json and not isinstance(request.get_json(silent=True), dict):  # check: json-object
+        message = "The body must be a JSON object."
+        raise InvalidRequest(message)
 
 
 def origin_of(url: str) -> str:

@@ -1,14 +1,18 @@
 """The provider contract against the sandbox's directory, so that it cannot drift from the real one."""
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 
 import pytest
 from contracts.cast import GROUPS, PASSWORD, PEOPLE, Person, State
-from contracts.provider import ActiveDirectoryContract, ADWorld
+from contracts.provider import PROVIDER, ActiveDirectoryContract, ADWorld, MemoryAttempts
 
-from broker.authenticate.ldap import LdapSettings
-from broker.clock import utc_now
+from broker.authenticate.ldap import LdapProvider, LdapSettings
+from broker.authenticate.ldap.lockout import SLACK
+from broker.authenticate.provider import SignInRefused
+from broker.clock import Clock, utc_now
+from broker.errors import TooManyAttempts
 from broker.sandbox.directory import SandboxDirectory, Seed
 from broker.sandbox.pki import SandboxPki
 
@@ -23,14 +27,14 @@ STATES: dict[State, dict[str, object]] = {
 }
 
 
-def seed() -> Seed:
+def seed(lockout_threshold: int) -> Seed:
     people = {**PEOPLE, "reader": Person(unit="Services")}
     domain = {
         "dns_name": "corp.example.test",
         "netbios_name": "CORP",
         "sid": "S-1-5-21-1111111111-2222222222-3333333333",
         "controller": "dc1",
-        "lockout_threshold": SandboxWorld.lockout_threshold,
+        "lockout_threshold": lockout_threshold,
         "lockout_minutes": 30,
         "password_days": 42,
     }
@@ -66,12 +70,12 @@ def seed() -> Seed:
 
 class SandboxWorld(ADWorld):
     outside = "DC=elsewhere,DC=test"
-    lockout_threshold = 5
 
-    def __init__(self, pki: SandboxPki) -> None:
+    def __init__(self, pki: SandboxPki, *, clock: Clock = utc_now, lockout_threshold: int = 5) -> None:
+        self.lockout_threshold = lockout_threshold
         self._pki = pki
         self._other: SandboxWorld | None = None
-        self.directory = SandboxDirectory(seed(), pki=pki, clock=utc_now)
+        self.directory = SandboxDirectory(seed(lockout_threshold), pki=pki, clock=clock)
         self.directory.start()
 
     def stop(self) -> None:
@@ -150,3 +154,114 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxWorld]:
 
 class TestSandbox(ActiveDirectoryContract):
     pass
+
+
+# --- by the clock
+
+
+class Hand:
+    """A clock that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], tuple[SandboxWorld, Hand]]]:
+    worlds: list[SandboxWorld] = []
+
+    def make(lockout_threshold: int) -> tuple[SandboxWorld, Hand]:
+        clock, pki = Hand(), SandboxPki(tmp_path_factory.mktemp("pki"))
+        worlds.append(SandboxWorld(pki, clock=clock, lockout_threshold=lockout_threshold))
+        return worlds[-1], clock
+
+    yield make
+    for world in worlds:
+        world.close_providers()
+        world.stop()
+
+
+def by_the_clock(world: SandboxWorld, clock: Clock) -> LdapProvider:
+    return world.closing(LdapProvider(PROVIDER, world.settings(), attempts=MemoryAttempts(), clock=clock))
+
+
+def refusals(provider: LdapProvider, clock: Hand, names: tuple[str, ...], pace: timedelta) -> list[timedelta | None]:
+    """Of three rounds of wrong passwords: None for a plain refusal, the wait for "too many" (waited for, exactly)."""
+    heard: list[timedelta | None] = []
+    for name in cycle(names):
+        with pytest.raises((SignInRefused, TooManyAttempts)) as caught:
+            provider.authenticate(name, "wrong")
+        error = caught.value
+        if isinstance(error, TooManyAttempts):
+            assert error.retry_at is not None
+            heard.append(error.retry_at - clock.now)
+            if len([wait for wait in heard if wait]) == 3:
+                break
+            clock.now = error.retry_at
+        else:
+            heard.append(None)
+            clock.now += pace
+    return heard
+
+
+@pytest.mark.parametrize("pace", [timedelta(0), timedelta(seconds=1)], ids=["at once", "a second each"])
+@pytest.mark.parametrize(("threshold", "tries"), [(2, 1), (3, 2), (5, 3), (10, 5)])
+def test_the_refusals_and_their_waits_do_not_tell_who_exists(
+    timed: Callable[[int], tuple[SandboxWorld, Hand]], threshold: int, tries: int, pace: timedelta
+) -> None:
+    world, clock = timed(threshold)
+    wait, hour = timedelta(minutes=30) + SLACK - pace, timedelta(hours=1) - pace
+    waits = {1: (wait, wait, wait), 2: (wait, wait, wait), 3: (wait, wait, wait), 5: (wait, hour, hour)}[tries]
+    expected = [each for pause in waits for each in (*[None] * tries, pause)]
+    upn = world.principal("ada")  # nobody's: hers is ada.lovelace, and so is `boris` in no principal name but his
+    people: dict[str, tuple[str, ...]] = {
+        "known": ("boris",),
+        "known, both spellings": ("boris", world.principal("boris")),
+        "another UPN": ("ada", upn),
+        "another UPN first": (upn, "ada"),
+        "by that UPN": (world.principal("ada.lovelace"), "ada.lovelace"),
+        "locked": ("locked",),
+        "disabled": ("disabled",),
+        "unknown": ("nobody",),
+        "unknown, both spellings": ("nobody", world.principal("nobody")),
+        "outside of the bases": ("outsider",),
+    }
+    for who, names in people.items():
+        if who == "locked":
+            world.wrong_binds("locked", threshold)
+        assert refusals(by_the_clock(world, clock), clock, names, pace) == expected, who
+        clock.now += timedelta(days=1)
+
+
+def test_the_sign_in_is_dated_before_the_bind(
+    timed: Callable[[int], tuple[SandboxWorld, Hand]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a password change while the bind runs is one after the sign-in."""
+    world, clock = timed(5)
+    provider, started = by_the_clock(world, clock), clock.now
+    bind = provider._controllers.bind  # noqa: SLF001 (made slow)
+
+    def slow(*arguments: object) -> object:
+        answer = bind(*arguments)  # type: ignore[arg-type]  # passed on
+        clock.now += timedelta(seconds=5)
+        return answer
+
+    monkeypatch.setattr(provider._controllers, "bind", slow)  # noqa: SLF001
+    assert provider.authenticate("ada", PASSWORD).authenticated_at == started
+
+
+def test_tries_at_a_locked_account_count_for_the_account_too(
+    timed: Callable[[int], tuple[SandboxWorld, Hand]],
+) -> None:
+    """Under another of its names they would go on else, where those at an account that is not locked do not."""
+    world, clock = timed(5)
+    world.wrong_binds("ada", 5)
+    provider = by_the_clock(world, clock)
+    for _ in range(3):
+        with pytest.raises(SignInRefused):
+            provider.authenticate("ada", "wrong")
+    with pytest.raises(TooManyAttempts):
+        provider.authenticate(world.principal("ada.lovelace"), "wrong")

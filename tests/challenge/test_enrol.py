@@ -70,8 +70,8 @@ def account_code(tools: FactorTools, person: PersonId = ADA, *, now: datetime = 
     return made.text
 
 
-def group_code(tools: FactorTools) -> str:
-    return Enrolment(tools).create_code(provider="corp-ad", group=TEAM.id, created_by="operator:olga", now=NOW).text
+def group_code(tools: FactorTools, *, now: datetime = NOW) -> str:
+    return Enrolment(tools).create_code(provider="corp-ad", group=TEAM.id, created_by="operator:olga", now=now).text
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_code_expires(tools: FactorTools) -> None:
 def test_a_code_works_once(tools: FactorTools) -> None:
     code = account_code(tools)
     page(tools).submit(code=code)
-    Enrolment(tools).reset(ADA)
+    Enrolment(tools).reset(ADA, NOW - MINUTE)
     assert page(tools).refused(code=code) is FactorReason.ENROLMENT_CODE
 
 
@@ -143,7 +143,7 @@ def test_a_groups_code_works_once_for_each_member_and_for_nobody_else(tools: Fac
         assert page(tools, after_password(person, groups=(TEAM,))).submit(code=code).shown.factor
     outsider = page(tools, after_password(PersonId("p-eve")))
     assert outsider.refused(code=code) is FactorReason.ENROLMENT_CODE
-    Enrolment(tools).reset(ADA)
+    Enrolment(tools).reset(ADA, NOW - MINUTE)
     assert page(tools, after_password(groups=(TEAM,))).refused(code=code) is FactorReason.ENROLMENT_CODE
 
 
@@ -212,15 +212,25 @@ def test_under_policy_self_a_fresh_password_is_enough(by_self: FactorTools) -> N
 
 def test_a_reset_never_reopens_self(by_self: FactorTools) -> None:
     page(by_self).submit()
-    assert Enrolment(by_self).reset(ADA) == 1
+    assert Enrolment(by_self).reset(ADA, NOW - MINUTE) == 1
     assert not Totp(by_self).enrolled(ADA)
     assert Enrolment(by_self).asks(ADA) is Asks.CODE
     assert page(by_self).refused() is FactorReason.ENROLMENT_CODE
     assert page(by_self).submit(code=account_code(by_self)).shown.factor
 
 
+def test_a_reset_voids_the_persons_codes_from_before_it(tools: FactorTools) -> None:
+    """Whoever had the old code, and now has the password, must not enrol after the lost phone was reported."""
+    old = (account_code(tools, now=NOW - MINUTE), group_code(tools, now=NOW - MINUTE))
+    Enrolment(tools).reset(ADA, NOW - MINUTE)
+    for code in old:
+        assert page(tools, after_password(groups=(TEAM,))).refused(code=code) is FactorReason.ENROLMENT_CODE
+    assert page(tools, after_password(BOB, groups=(TEAM,))).submit(code=old[1]).shown.factor
+    assert page(tools).submit(code=account_code(tools)).shown.factor
+
+
 def test_a_reset_of_somebody_without_factors_counts_too(by_self: FactorTools) -> None:
-    assert Enrolment(by_self).reset(ADA) == 0
+    assert Enrolment(by_self).reset(ADA, NOW - MINUTE) == 0
     assert Enrolment(by_self).asks(ADA) is Asks.CODE
     assert Enrolment(by_self).asks(BOB) is Asks.NOTHING
 
@@ -234,7 +244,7 @@ def test_a_reset_between_the_look_and_the_keeping_is_noticed(by_self: FactorTool
 
         def was_reset(self, person: PersonId) -> bool:
             before = by_self.factors.was_reset(person)
-            by_self.factors.remove_factors(person)
+            by_self.factors.remove_factors(person, NOW - MINUTE)
             return before
 
     raced = replace(by_self, factors=ResetLate())  # type: ignore[arg-type]  # a stand-in
@@ -248,7 +258,7 @@ def test_a_reset_removes_recovery_codes_and_forgives_failures(by_self: FactorToo
     proof, _ = enrol(by_self, at=NOW)
     RecoveryCodes(by_self).renew(proof, NOW)
     by_self.count_attempt(ADA, NOW)
-    Enrolment(by_self).reset(ADA)
+    Enrolment(by_self).reset(ADA, NOW - MINUTE)
     assert not RecoveryCodes(by_self).enrolled(ADA)
     assert by_self.attempts.read("factor:p-ada") == Attempts()
 
@@ -332,7 +342,7 @@ def test_a_factor_shown_longer_ago_is_asked_for_again(by_self: FactorTools, ago:
 def test_a_factor_shown_before_a_reset_enrols_nothing_after_it(tools: FactorTools) -> None:
     """A session that was left open over a reset and a new enrolment."""
     before, _ = enrol(tools, at=NOW - MINUTE)
-    Enrolment(tools).reset(ADA)
+    Enrolment(tools).reset(ADA, NOW - MINUTE)
     page(tools).submit(code=account_code(tools))
     with pytest.raises(FactorRefused) as caught:
         page(tools, before)
@@ -393,7 +403,7 @@ class FreeAttempts:
     def take(self, *_args: object) -> object:
         return type("Yes", (), {"allowed": True, "retry_at": None})
 
-    def forgive(self, _key: str) -> None:
+    def succeeded(self, _key: str) -> None:
         return None
 
 

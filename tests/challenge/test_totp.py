@@ -123,7 +123,7 @@ def row(tools: FactorTools, person: PersonId = ADA) -> FactorRecord:
 
 
 def planted(tools: FactorTools, record: FactorRecord) -> None:
-    tools.factors.remove_factors(record.person)
+    tools.factors.remove_factors(record.person, NOW)
     assert tools.factors.add_factor(record)
 
 
@@ -149,7 +149,7 @@ def test_a_sealed_seed_pasted_into_another_persons_row_does_not_open(tools: Fact
 def test_a_whole_row_moved_to_another_person_does_not_open(tools: FactorTools) -> None:
     _, seed = enrol(tools, ADA)
     moved = row(tools, ADA)
-    tools.factors.remove_factors(ADA)
+    tools.factors.remove_factors(ADA, NOW)
     planted(tools, replace(moved, person=BOB))
     assert refused(Totp(tools), code_at(seed, NOW), person=BOB) is FactorReason.UNREADABLE
 

@@ -82,7 +82,8 @@ def says(found: Running, text: str) -> None:
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Ours without what speaks to the broker or the AWS SDKs, and with no way out to the network."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    """Ours without what speaks to the broker, the AWS SDKs or a make, and with no way out to the network."""
+    others = ("AWS_", "BROKER_", "MAKE", "MFLAGS")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"}
     return ours | nowhere | {"AWS_EC2_METADATA_DISABLED": "true"} | dict(more)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from builders import NOW
@@ -113,12 +113,26 @@ class FactorContract:
                 bench.factor.check(ADA, bench.wrong, NOW)
         assert bench.factor.check(BOB, bench.right(BOB, NOW), NOW).factor
 
-    def test_a_right_answer_forgives_the_wrong_ones(self, bench: Bench) -> None:
+    def test_a_right_answer_ends_the_wait_and_the_wrong_ones_stay_counted(self, bench: Bench) -> None:
         for _ in range(4):
             with pytest.raises(FactorRefused):
                 bench.factor.check(ADA, bench.wrong, NOW)
         bench.factor.check(ADA, bench.right(ADA, NOW), NOW)
-        assert bench.tools.attempts.read("factor:p-ada") == Attempts()
+        counted = bench.tools.attempts.read("factor:p-ada")
+        assert (counted.failures, counted.in_a_row, counted.wait_until) == (4, 0, None)
+
+    def test_a_guesser_does_not_live_on_the_owners_successes(self, bench: Bench) -> None:
+        tools, now = with_settings(bench.tools, hard_stop=8), NOW
+        for _ in range(2):
+            for _ in range(4):
+                with pytest.raises(FactorRefused):
+                    bench.make(tools).check(ADA, bench.wrong, now)
+            if now == NOW:
+                bench.make(tools).check(ADA, bench.right(ADA, now), now)
+            now += timedelta(hours=1)
+        with pytest.raises(TooManyAttempts) as caught:
+            bench.make(tools).check(ADA, bench.right(ADA, now), now)
+        assert caught.value.retry_at is None
 
     def test_after_the_hard_stop_only_an_operator_helps(self, bench: Bench) -> None:
         tools = with_settings(bench.tools, hard_stop=3)
@@ -128,7 +142,7 @@ class FactorContract:
         with pytest.raises(TooManyAttempts) as caught:
             bench.make(tools).check(ADA, bench.right(ADA, NOW), NOW)
         assert caught.value.retry_at is None
-        assert "reset" in caught.value.remedy
+        assert "unlock" in caught.value.remedy
         tools.forgive(ADA)
         assert bench.make(tools).check(ADA, bench.right(ADA, NOW), NOW).factor
 

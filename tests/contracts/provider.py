@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from contracts.cast import ADA_IS_IN, BAD_SPELLINGS, PASSWORD
 
-from broker.authenticate.attempts import AttemptRule, Attempts, Taken, take
+from broker.authenticate.attempts import AttemptRule, Attempts, Taken, succeeded, take
 from broker.authenticate.identity import Group
 from broker.authenticate.ldap import LdapProvider, LdapSettings
 from broker.authenticate.provider import Reason, SignInRefused
@@ -41,6 +41,10 @@ class MemoryAttempts:
         with self._lock:
             self.kept[key], taken = take(self.read(key), now, rule)
         return taken
+
+    def succeeded(self, key: str) -> None:
+        with self._lock:
+            self.kept[key] = succeeded(self.read(key))
 
     def forgive(self, key: str) -> None:
         self.kept.pop(key, None)
@@ -331,13 +335,27 @@ class PasswordProviderContract:
         assert TooManyAttempts in outcomes["carol"]
         world.provider().authenticate("carol", PASSWORD)
 
-    def test_a_success_forgives(self, world: World) -> None:
+    def test_a_success_ends_the_waits_and_keeps_the_count(self, world: World) -> None:
         attempts = MemoryAttempts()
         provider = world.provider(attempts, attempt_tries=2)
         for _ in range(3):
             refusal(lambda: provider.authenticate("dora", "wrong"))
             provider.authenticate("dora", PASSWORD)
-        assert attempts.kept == {}
+        assert {(counted.failures, counted.in_a_row) for counted in attempts.kept.values()} == {(3, 0)}
+
+    def test_wrong_passwords_never_lock_anybody_out_for_good(self, world: World) -> None:
+        attempts, now = MemoryAttempts(), [utc_now()]
+        provider = world.closing(
+            LdapProvider(PROVIDER, world.settings(attempt_tries=1), attempts=attempts, clock=lambda: now[0])
+        )
+        subject = refusal(lambda: provider.authenticate("erik", "wrong")).subject
+        for key, counted in attempts.kept.items():
+            attempts.kept[key] = replace(counted, failures=10_000, in_a_row=10_000)
+        with pytest.raises(TooManyAttempts) as caught:
+            provider.authenticate("erik", PASSWORD)
+        assert caught.value.retry_at is not None
+        now[0] = caught.value.retry_at
+        assert provider.authenticate("erik", PASSWORD).subject == subject
 
     def test_an_operators_reset_opens_an_account_again(self, world: World) -> None:
         provider = world.provider(attempt_tries=1)
@@ -567,6 +585,27 @@ class ActiveDirectoryContract(PasswordProviderContract):
         self, world: ADWorld, name: str, reason: Reason
     ) -> None:
         assert refusal(lambda: world.provider().lookup(name)).reason is reason
+
+    def test_tries_at_one_account_are_counted_together_over_names_of_other_stems(self, world: ADWorld) -> None:
+        provider = world.provider(attempt_tries=2)
+        caught = [refusal(lambda: provider.authenticate("ada", "wrong")) for _ in range(2)]
+        before = world.binds("ada")
+        with pytest.raises(TooManyAttempts):
+            provider.authenticate(world.principal("ada.lovelace"), PASSWORD)
+        assert world.binds("ada") == before
+        for name in ("ada", world.principal("ada.lovelace")):
+            provider.forgive(caught[0].subject)
+            assert provider.authenticate(name, PASSWORD).subject == caught[0].subject
+
+    def test_a_reset_opens_every_name_of_the_account(self, world: ADWorld) -> None:
+        provider = world.provider(attempt_tries=1)
+        principal = world.principal("ada.lovelace")
+        subject = refusal(lambda: provider.authenticate(principal, "wrong")).subject
+        with pytest.raises(TooManyAttempts):
+            provider.authenticate(principal, PASSWORD)
+        provider.forgive(subject)
+        assert provider.authenticate(principal, PASSWORD).subject == subject
+        provider.forgive("99999999-0000-4000-8000-000000000000")  # nobody's: nothing to do
 
     def test_a_locked_account_is_not_tried(self, world: ADWorld) -> None:
         world.wrong_binds("locked", world.lockout_threshold)

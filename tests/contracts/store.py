@@ -115,7 +115,41 @@ class AttemptContract:
         at_once(lambda _: storage.attempts.take("alice", place.clock(), generous))
         assert storage.attempts.read("alice").failures == CALLERS
 
-    def test_success_forgives(self, storage: Storage, place: Place) -> None:
+    def test_a_success_ends_the_wait_and_takes_back_only_its_own_try(self, storage: Storage, place: Place) -> None:
+        now = place.clock()
+        for _ in range(5):
+            storage.attempts.take("alice", now, RULE)
+        storage.attempts.succeeded("alice")
+        assert storage.attempts.read("alice") == Attempts(failures=4, last_at=now)
+        assert storage.attempts.take("alice", now, RULE).allowed
+        assert storage.attempts.read("alice").in_a_row == 1
+        storage.tidy(place.clock.on(366 * DAY))
+        assert storage.attempts.take("alice", place.clock(), RULE).allowed
+        storage.attempts.succeeded("alice")
+        assert storage.attempts.read("alice") == Attempts()
+        storage.attempts.succeeded("nobody")
+        assert storage.attempts.read("nobody") == Attempts()
+
+    def test_no_success_is_lost_when_many_count_at_once(self, storage: Storage, place: Place) -> None:
+        generous = AttemptRule(tries=1_000, hard_stop=None)
+
+        def call(number: int) -> None:
+            storage.attempts.take("alice", place.clock(), generous)
+            if number % 2:
+                storage.attempts.succeeded("alice")
+
+        at_once(call)
+        assert storage.attempts.read("alice").failures == CALLERS // 2
+
+    def test_the_last_try_before_the_hard_stop_may_succeed(self, storage: Storage, place: Place) -> None:
+        short = AttemptRule(tries=9, hard_stop=3)
+        for _ in range(3):
+            assert storage.attempts.take("alice", place.clock(), short).allowed
+        storage.attempts.succeeded("alice")
+        assert storage.attempts.take("alice", place.clock(), short).allowed
+        assert not storage.attempts.take("alice", place.clock(), short).allowed
+
+    def test_an_operators_reset_forgets_everything(self, storage: Storage, place: Place) -> None:
         for _ in range(5):
             storage.attempts.take("alice", place.clock(), RULE)
         storage.attempts.forgive("alice")
@@ -458,13 +492,14 @@ def a_factor(name: str = "factor-1", *, person: PersonId = ALICE, at: datetime =
     )
 
 
-def a_code(hashed: bytes = b"h1", *, group: str = "") -> EnrolmentCode:
+def a_code(hashed: bytes = b"h1", *, group: str = "", made_at: datetime = NOON) -> EnrolmentCode:
     return EnrolmentCode(
         id=f"code-{hashed.decode()}",
         hashed=hashed,
         provider="corp-ad",
         subject="" if group else "s-1",
         group=group,
+        made_at=made_at,
         expires_at=NOON + HOUR,
         created_by="operator:root",
     )
@@ -505,13 +540,13 @@ class FactorContract:
             storage.factors.add_factor(a_factor(name))
         storage.factors.replace_recovery_codes(ALICE, [b"r1"], NOON)
         assert not storage.factors.was_reset(ALICE)
-        assert storage.factors.remove_factors(ALICE) == 2
+        assert storage.factors.remove_factors(ALICE, NOON - MINUTE) == 2
         assert list(storage.factors.factors(ALICE)) == []
         assert storage.factors.recovery_codes_left(ALICE) == 0
         assert storage.factors.was_reset(ALICE)
         storage.factors.add_factor(a_factor())
         assert storage.factors.was_reset(ALICE)
-        assert storage.factors.remove_factors(BOB) == 0
+        assert storage.factors.remove_factors(BOB, NOON - MINUTE) == 0
         assert storage.factors.was_reset(BOB)
 
     def test_recovery_codes_work_once_and_new_ones_void_the_old(self, storage: Storage) -> None:
@@ -535,14 +570,14 @@ class FactorContract:
     def test_a_first_factor_without_a_code_unless_there_was_a_reset(self, storage: Storage) -> None:
         assert storage.factors.add_first_factor(a_factor("a"), code=None) is FirstFactor.ADDED
         assert storage.factors.add_first_factor(a_factor("b"), code=None) is FirstFactor.ALREADY_ENROLLED
-        storage.factors.remove_factors(ALICE)
+        storage.factors.remove_factors(ALICE, NOON - MINUTE)
         assert storage.factors.add_first_factor(a_factor("c"), code=None) is FirstFactor.CODE_NEEDED
         assert list(storage.factors.factors(ALICE)) == []
 
     def test_an_accounts_code_works_once(self, storage: Storage) -> None:
         storage.enrolment.add_code(a_code())
         assert storage.factors.add_first_factor(a_factor("a"), code=b"h1") is FirstFactor.ADDED
-        storage.factors.remove_factors(ALICE)
+        storage.factors.remove_factors(ALICE, NOON - MINUTE)
         assert storage.factors.add_first_factor(a_factor("b"), code=b"h1") is FirstFactor.CODE_NOT_VALID
         assert storage.factors.add_first_factor(a_factor("c", person=BOB), code=b"h1") is FirstFactor.CODE_NOT_VALID
         storage.enrolment.add_code(a_code(b"h2"))
@@ -552,8 +587,25 @@ class FactorContract:
         storage.enrolment.add_code(a_code(group="S-1-5-21-1"))
         assert storage.factors.add_first_factor(a_factor("a"), code=b"h1") is FirstFactor.ADDED
         assert storage.factors.add_first_factor(a_factor("b", person=BOB), code=b"h1") is FirstFactor.ADDED
-        storage.factors.remove_factors(ALICE)
+        storage.factors.remove_factors(ALICE, NOON - MINUTE)
         assert storage.factors.add_first_factor(a_factor("c"), code=b"h1") is FirstFactor.CODE_NOT_VALID
+
+    @pytest.mark.parametrize("group", ["", "S-1-5-21-1"])
+    def test_a_reset_voids_the_persons_codes_made_until_then(self, storage: Storage, group: str) -> None:
+        for hashed, made_at in ((b"h1", NOON - SECOND), (b"h2", NOON), (b"h3", NOON + timedelta(microseconds=1))):
+            storage.enrolment.add_code(a_code(hashed, group=group, made_at=made_at))
+        storage.factors.remove_factors(ALICE, NOON)
+        storage.factors.remove_factors(ALICE, NOON - MINUTE)  # from an instance whose clock is behind
+        assert storage.factors.add_first_factor(a_factor("a"), code=b"h1") is FirstFactor.CODE_NOT_VALID
+        assert storage.factors.add_first_factor(a_factor("a"), code=b"h2") is FirstFactor.CODE_NOT_VALID
+        assert storage.factors.add_first_factor(a_factor("b", person=BOB), code=b"h1") is FirstFactor.ADDED
+        assert storage.factors.add_first_factor(a_factor("a"), code=b"h3") is FirstFactor.ADDED
+
+    def test_a_later_reset_voids_what_was_made_since_the_first(self, storage: Storage) -> None:
+        storage.factors.remove_factors(ALICE, NOON - MINUTE)
+        storage.enrolment.add_code(a_code())
+        storage.factors.remove_factors(ALICE, NOON)
+        assert storage.factors.add_first_factor(a_factor(), code=b"h1") is FirstFactor.CODE_NOT_VALID
 
     def test_an_unknown_or_expired_code_is_not_valid(self, storage: Storage) -> None:
         storage.enrolment.add_code(a_code())

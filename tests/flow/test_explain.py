@@ -58,7 +58,7 @@ moments = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(proofs(), st.sampled_from(ACCOUNTS), st.sampled_from(ROLES), moments)
 def test_explain_and_the_corridor_decide_alike(
     proof: Proof, account: str, role: str, circumstances: Circumstances

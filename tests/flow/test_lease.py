@@ -270,7 +270,8 @@ def test_an_enrolment_leaves_its_trace_from_the_code_to_the_recovery_codes(corri
     answer = corridor.code(person)
     with pytest.raises(FactorRefused):
         enrol(corridor.parts, half, sealed=pending.sealed, answer=answer, enrolment_code="", circumstances=refused)
-    (event,) = corridor.events(refused)
+    started, event = corridor.events(refused)
+    assert started.tag is Tag.FACTOR_ENROLMENT_STARTED
     assert (event.tag, event.reason) == (Tag.FACTOR_ENROLMENT_REFUSED, "enrolment-code-not-valid")
     allowed = corridor.moment()
     session, codes = enrol(
@@ -284,10 +285,11 @@ def test_an_enrolment_leaves_its_trace_from_the_code_to_the_recovery_codes(corri
     assert session.proof is not None
     assert session.proof.latest() is not None
     assert len(codes) == 10
-    enrolled, renewed = corridor.events(allowed)
+    started, enrolled, renewed = corridor.events(allowed)
+    assert started.tag is Tag.FACTOR_ENROLMENT_STARTED, "before anything is kept"
     assert (enrolled.tag, renewed.tag) == (Tag.FACTOR_ENROLLED, Tag.RECOVERY_CODES_CREATED)
     assert enrolled.details["enrolment_code"].startswith("enrolment-")
-    assert not any(secret in str([enrolled, renewed]) for secret in (*codes, answer, pending.text_key))
+    assert not any(secret in str([started, enrolled, renewed]) for secret in (*codes, answer, pending.text_key))
 
 
 def test_a_first_sign_in_makes_a_person_and_later_ones_do_not(corridor: Corridor) -> None:

@@ -1,17 +1,19 @@
 """What operators do to people: recorded before it is done, and done at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from corridor import Corridor
+from corridor import PROVIDER, Corridor
 from flow.failing import failing_trail
 
+from broker.authenticate.provider import SignInRefused
 from broker.challenge.factor import FactorRefused
 from broker.challenge.proof import Method
 from broker.errors import TooManyAttempts, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.flow import Parts, show_factor
-from broker.flow.operate import create_enrolment_code, end_sessions, forgive_attempts, reset_factors
+from broker.flow.operate import create_enrolment_code, end_sessions, forgive_account, forgive_attempts, reset_factors
 from broker.record.event import Outcome, Tag
 from broker.sessions.people import Person
 from broker.sessions.session import Session
@@ -101,3 +103,17 @@ def test_forgiving_opens_what_too_many_wrong_passwords_and_codes_closed(corridor
     forgive_attempts(corridor.parts, corridor.moment(), who, operator="olga", reason="typed in the wrong row")
     shown = show_factor(corridor.parts, half, method=Method.TOTP, answer=code, circumstances=corridor.moment())
     assert shown.shown
+
+
+def test_an_account_with_which_nobody_has_signed_in_yet_is_forgiven_too(corridor: Corridor) -> None:
+    person = corridor.person()
+    for _ in range(5):
+        with pytest.raises(SignInRefused):
+            corridor.password_shown(replace(person, password="not it"))
+    with pytest.raises(TooManyAttempts):
+        corridor.password_shown(person)
+    subject, moment = corridor.parts.providers[PROVIDER].lookup(person.account).subject, corridor.moment()
+    forgive_account(corridor.parts, moment, PROVIDER, subject, operator="olga", reason="new keyboard")
+    (event,) = corridor.events(moment)
+    assert (event.tag, event.actor, event.subject) == (Tag.ATTEMPTS_RESET, "operator:olga", subject)
+    assert corridor.password_shown(person).person

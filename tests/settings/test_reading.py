@@ -9,6 +9,7 @@ from settings.conftest import CANARY, Write
 from broker.authenticate.ldap import LdapSettings
 from broker.errors import ConfigurationError, Problem
 from broker.settings import (
+    PLACES,
     Loaded,
     endpoint_overrides,
     examples,
@@ -317,10 +318,19 @@ def test_a_file_that_is_not_there_says_how_to_name_it(tmp_path: Path) -> None:
     assert str(problem).endswith("cannot be read (No such file or directory); name it with --config or $BROKER_CONFIG")
 
 
-def test_the_file_is_the_named_one_else_the_one_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_the_named_one_else_the_machine_s_else_the_one_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    etc, here = tmp_path / "etc.yaml", Path("broker.yaml")
+    assert (Path("/etc/broker/broker.yaml"), here) == PLACES
+    monkeypatch.setattr("broker.settings.PLACES", (etc, here))
+    assert find_file({}) == etc
+    here.touch()
+    assert find_file({}) == here
+    etc.touch()
+    assert find_file({}) == etc
     assert find_file({"BROKER_CONFIG": "/a/b.yaml"}) == Path("/a/b.yaml")
-    assert find_file({}) == Path("broker.yaml")
 
 
 def test_storage_alone_needs_none_of_the_other_sections_nor_their_secrets(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 # ruff: noqa: ANN401 (JSON has no types)
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,27 @@ import pytest
 from settings.conftest import MINIMAL
 from settings.json_schema import misfits
 
+from broker.clock import utc_now
 from broker.entitle.source import read_yaml
-from broker.settings import settings_schema
+from broker.flow.mapping import read_mapping
+from broker.settings import load, read_mapping_files, settings_schema
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "broker.yaml"
 
 
 def data(text: str) -> Any:
     return read_yaml(text, "broker.yaml").data
+
+
+def test_the_annotated_example_is_taken_as_it_is_once_its_secrets_are_there(tmp_path: Path) -> None:
+    for file in EXAMPLE.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    (tmp_path / "directory-password").write_text("of the service account", encoding="utf-8")
+    settings = load(tmp_path / "broker.yaml", {}).settings
+    assert settings.server.url == "https://aws.corp.example"
+    assert settings.mappings.files == (tmp_path.resolve() / "mappings.yaml",)
+    mapping = read_mapping(read_mapping_files(settings.mappings.files), providers={"corp-ad": True}, now=utc_now())
+    assert set(settings.directory.outage_grace_of_role) <= set(mapping.catalogue.roles)
 
 
 def test_the_annotated_example_fits_the_schema() -> None:

@@ -1,12 +1,18 @@
 """Every store on a real PostgreSQL, and what can go wrong with a server."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 
 import psycopg
 import pytest
-from contracts.store import ALICE, HOUR, Place, StorageContract, a_session, fill, storage
+from contracts.store import ALICE, HOUR, NOON, Place, StorageContract, a_session, at_once, fill, storage
+from neighbours._waiting import wait_until
 from neighbours.postgres import PASSWORD, PostgresServer
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from broker.errors import Unavailable
 from broker.storage import Storage, StorageSettings
@@ -29,6 +35,54 @@ def place(shared_postgres: PostgresServer) -> Iterator[Place]:
 
 class TestPostgres(StorageContract):
     pass
+
+
+Write = Callable[[Storage, datetime], object]
+WRITES: dict[str, Write] = {
+    "add": lambda storage, until: storage.sessions.add(a_session("c", NOON), until=until),
+    "sign in": lambda storage, until: storage.sessions.update(a_session("b", NOON), until=until),
+    "move": lambda storage, until: storage.sessions.move("a", a_session("c", NOON), until=until),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_log_out_everywhere_waits_for_a_session_that_is_just_being_written(
+    storage: Storage, place: Place, shared_postgres: PostgresServer, write: str
+) -> None:
+    """Otherwise it would not see that session, and leave it alive."""
+    until = place.clock() + HOUR
+    storage.sessions.add(a_session("a", NOON), until=until)
+    storage.sessions.add(a_session("b", NOON, person=None), until=until)
+    written = threading.Event()
+    log_out: list[Future[int]] = []
+
+    def waits() -> bool:
+        with shared_postgres.connect(str(storage.database.engine.url.database)) as connection:
+            asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            return connection.execute(asked).rowcount == 1
+
+    def pause(_: object) -> None:
+        written.set()
+        wait_until(lambda: bool(log_out) and (log_out[0].done() or waits()), "the log-out neither ends nor waits")
+
+    with ThreadPoolExecutor(2) as threads:
+        event.listen(storage.database.engine, "commit", pause, once=True)
+        writer = threads.submit(WRITES[write], storage, until)
+        assert written.wait(30)
+        log_out.append(threads.submit(storage.sessions.drop_all, ALICE))
+        writer.result(30)
+        log_out[0].result(30)
+    assert storage.sessions.of_person(ALICE) == []
+
+
+def test_no_session_slips_through_a_log_out_everywhere(storage: Storage, place: Place) -> None:
+    until = place.clock() + HOUR
+    for number in range(200):
+        old, new = a_session(f"a{number}", NOON), a_session(f"b{number}", NOON)
+        storage.sessions.add(old, until=until)
+        calls = (partial(storage.sessions.move, old.key, new, until=until), partial(storage.sessions.drop_all, ALICE))
+        at_once(lambda n, calls=calls: calls[n](), callers=2)  # type: ignore[misc] # the default binds this round's
+        assert storage.sessions.of_person(ALICE) == []
 
 
 def _setting(storage: Storage, name: str) -> object:

@@ -1,5 +1,6 @@
 """What is short-lived on a real Redis: the same suites, the epoch rule, and what can go wrong with a server."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -23,6 +24,7 @@ from neighbours._waiting import free_port
 from neighbours.redis import RedisServer, redis_server
 from pydantic import SecretStr
 
+from broker.authenticate.attempts import Attempts
 from broker.errors import ConfigurationError, Unavailable
 from broker.sandbox.pki import SandboxPki
 from broker.storage import Storage, StorageSettings
@@ -462,4 +464,27 @@ def test_a_new_epoch_while_somebody_counts_is_not_overlooked(
         return ask(*arguments, **named)
 
     monkeypatch.setattr(storage.short_lived, "run_in_epoch", flushed_between)
+    assert [storage.attempts.take("alice", now, RULE).allowed for _ in range(2)] == [True, False]
+
+
+def test_counts_of_the_older_form_are_read(own_redis: RedisServer, own_place: Place) -> None:
+    storage = own_place.open()
+    now = own_place.clock.on(DAY)
+    assert storage.attempts.take("alice", now, RULE).allowed
+    with own_redis.client() as client:
+        (key,) = client.keys(f"{own_place.settings.short_lived_prefix}attempts:*")
+        epoch = json.loads(client.get(key))[0]
+        client.set(key, json.dumps([epoch, 7, 2, None, None]))
+    assert storage.attempts.read("alice") == Attempts(failures=7, in_a_row=7, in_window=2)
+
+
+def test_a_success_does_not_make_up_for_counts_that_were_lost(own_redis: RedisServer, own_place: Place) -> None:
+    storage = own_place.open()
+    now = own_place.clock.on(DAY)
+    for _ in range(3):
+        assert storage.attempts.take("alice", now, RULE).allowed
+    with own_redis.client() as client:
+        client.hset(f"{own_place.settings.short_lived_prefix}epoch", "id", "another master")
+    now = own_place.clock.on(SECOND)
+    storage.attempts.succeeded("alice")
     assert [storage.attempts.take("alice", now, RULE).allowed for _ in range(2)] == [True, False]

@@ -48,10 +48,23 @@ def test_all_files_are_the_owners_alone(storage: Storage, file: Path) -> None:
     assert modes == dict.fromkeys(("broker.db", "broker.db-wal", "broker.db-shm"), 0o600)
 
 
-def test_a_file_that_others_could_read_is_narrowed(place: Place, file: Path) -> None:
-    file.touch(mode=0o644)
-    file.chmod(0o644)
-    place.open()
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o602])
+def test_a_file_that_others_could_use_is_refused_and_left_alone(place: Place, file: Path, mode: int) -> None:
+    """It may be anything: a mistyped setting must not change who can read, say, /etc/passwd."""
+    file.write_text("root:x:0:0")
+    file.chmod(mode)
+    with pytest.raises(ConfigurationError) as refused:
+        place.open()
+    (problem,) = refused.value.problems
+    assert problem.where == "storage.url"
+    assert f"chmod 600 {file}" in problem.remedy
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    assert file.read_text() == "root:x:0:0"
+
+
+def test_a_file_that_is_the_owners_alone_is_taken(place: Place, file: Path) -> None:
+    file.touch(mode=0o600)
+    place.open().upgrade()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -114,6 +127,7 @@ def test_a_locked_database_is_unavailable_for_writers_only(file: Path, place: Pl
 
 
 def test_a_file_that_is_no_database_is_unavailable(place: Place, file: Path) -> None:
+    file.touch(mode=0o600)
     file.write_bytes(b"this is something else, and long enough to be looked at" * 100)
     with pytest.raises(Unavailable):
         place.open().upgrade()

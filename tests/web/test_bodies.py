@@ -17,9 +17,10 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 
-@pytest.fixture
-def browser(corridor: Corridor) -> Browser:
-    return corridor.signed_in(corridor.person(enrolled=True))
+@pytest.fixture(scope="module")
+def browser(shared_corridor: Corridor) -> Browser:
+    """One for all: nothing that is refused here changes it."""
+    return shared_corridor.signed_in(shared_corridor.person(enrolled=True, for_good=True))
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ BODIES: dict[str, bytes | str] = {
     "a number": "7",
     "a text": f'"{CANARY}"',
     "JSON in a text": json.dumps(json.dumps({"role": 7, CANARY: CANARY})),
+    "a whole request in a text": json.dumps('{"role": "payments-dev/power-user"}'),
     "a list": f'["{CANARY}"]',
     "an empty object": "{}",
     "no role": '{"duration": 3600}',

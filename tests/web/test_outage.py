@@ -72,6 +72,13 @@ def test_while_sessions_cannot_be_read_nobody_is_told_that_theirs_has_ended(
     assert browser.get("/api/v1/whoami").status_code == 200
 
 
+@pytest.mark.parametrize("token", ["x", "A" * 42, "A" * 44, "A" * 42 + "!", "A" * 5000])
+def test_the_store_is_not_asked_for_what_is_no_token_of_ours(corridor: Corridor, store: Failing, token: str) -> None:
+    store.away = {"get"}
+    assert browser_over(corridor, store, token).get("/sign-in").status_code == 200
+    assert browser_over(corridor, store, "A" * 43).get("/sign-in").status_code == 503, "the control"
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/challenge", "/sign-out", "/api/v1/credentials"])
 def test_a_change_while_sessions_cannot_be_read_is_a_503_and_no_stale_page(
     corridor: Corridor, store: Failing, path: str

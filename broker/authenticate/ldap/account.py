@@ -22,6 +22,8 @@ class Account:
     username: str
     display_name: str
     email: str
+    names: tuple[str, ...]
+    """What may be typed for it, as far as the directory says; where there is none, empty texts."""
 
     @property
     def dn(self) -> str:

@@ -33,6 +33,7 @@ class ActiveDirectory:
         "objectSid",
         "primaryGroupID",
         "sAMAccountName",
+        "userPrincipalName",
         "displayName",
         "mail",
         "userAccountControl",
@@ -71,6 +72,7 @@ class ActiveDirectory:
             username=username,
             display_name=entry.text("displayName") or username,
             email=entry.text("mail"),
+            names=(username, entry.text("userPrincipalName")),
         )
 
     def objection(self, account: Account, facts: Facts, *, now: datetime, since: datetime | None) -> Reason | None:  # noqa: PLR0911 (one return a check)

@@ -33,16 +33,9 @@ class Generic:
     def __init__(self, provider: str, schema: GenericSchema, *, group_base: str) -> None:
         """`group_base`: where groups are looked for."""
         self._provider, self._schema, self._group_base = provider, schema, group_base
-        self.attributes = (
-            schema.subject_attribute,
-            schema.name_attribute,
-            "displayName",
-            "cn",
-            "mail",
-            "pwdAccountLockedTime",
-            "pwdReset",
-            "pwdChangedTime",
-        )
+        own = (schema.subject_attribute, schema.name_attribute, schema.principal_attribute)
+        known = ("displayName", "cn", "mail", "pwdAccountLockedTime", "pwdReset", "pwdChangedTime")
+        self.attributes = tuple(dict.fromkeys((*own, *known)))
 
     def by_name(self, name: Name) -> str:
         """See the protocol."""
@@ -66,6 +59,7 @@ class Generic:
             username=username,
             display_name=entry.text("displayName") or entry.text("cn") or username,
             email=entry.text("mail"),
+            names=(username, entry.text(self._schema.principal_attribute)),
         )
 
     def objection(self, account: Account, facts: Facts, *, now: datetime, since: datetime | None) -> Reason | None:  # noqa: ARG002 (the protocol's)

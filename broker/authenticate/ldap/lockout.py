@@ -12,6 +12,10 @@ from datetime import datetime, timedelta
 
 from broker.authenticate.attempts import AttemptRule
 
+SLACK = timedelta(seconds=10)
+"""By so much later than a try is counted here the directory may count it: network, and two clocks. The wait ends after
+the directory has forgotten, or the first try afterwards would tell that the account exists."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockoutPolicy:
@@ -37,12 +41,16 @@ class BadPasswords:
 def rule_for_names(rule: AttemptRule, policy: LockoutPolicy | None) -> AttemptRule:
     """The rule for names that nobody has: what an account without wrong passwords meets, so that it tells nothing.
 
-    With s failures after s tries, try number n is the last when n >= T - 1 - (n - 1), that is at half of T.
+    With s failures after s tries, try number n is the last when n >= T - 1 - (n - 1), that is at half of T. The waits
+    grow as the configured rule says: how narrow the rule is for one account must not show in them.
     """
     if policy is None:
         return rule
     return replace(
-        rule, tries=max(min(rule.tries, (policy.threshold + 1) // 2), 1), window=max(rule.window, policy.window)
+        rule,
+        tries=max(min(rule.tries, (policy.threshold + 1) // 2), 1),
+        doubles_every=rule.doubles_every or rule.tries,
+        window=max(rule.window, policy.window + SLACK),
     )
 
 

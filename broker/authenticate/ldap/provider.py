@@ -91,7 +91,7 @@ class LdapProvider:
     def lookup(self, username: str) -> Identity:
         """See the protocol."""
         deadline, now = self._controllers.deadline(), self._clock()
-        account, _ = self._find(self._parse(username), deadline)
+        account = _only(self._accounts.find(self._parse(username), deadline))
         if account is None:
             raise SignInRefused(Reason.UNKNOWN_USER)
         return self._identity(self._accounts.read(account.subject, deadline), authenticated_at=now, read_at=now)
@@ -113,8 +113,16 @@ class LdapProvider:
         return self._controllers.run(lambda session: self._dialect.group_at(session, dn), self._controllers.deadline())
 
     def forgive(self, subject: str) -> None:
-        """See the protocol. What AD itself has counted is AD's."""
+        """See the protocol. What AD itself has counted is AD's. The account's names are asked for, to clear theirs."""
         self._attempts.forgive(self._key(subject))
+        try:
+            account = self._accounts.read(subject, self._controllers.deadline()).account
+        except SignInRefused:  # it is gone
+            return
+        for typed in account.names:
+            name = parse_name(typed, domain=self._settings.domain, upn_suffixes=self._settings.upn_suffixes)
+            if name is not None:
+                self._attempts.forgive(self._key(_of_name(name)))
 
     def close(self) -> None:
         """Close all connections that are kept; the provider may go on to be used."""
@@ -134,32 +142,38 @@ class LdapProvider:
 
         Checks, in this order:
 
-        (1) a name and a password; (2) both of an allowed syntax; (3) exactly one account has the name; (4) it is not
-        locked, and the try is within the rule; (5) the password is right; (6) the account may be used now.
+        (1) a name and a password; (2) both of an allowed syntax; (3) the try is within the rule for names, whoever has
+        this one; (4) exactly one account has it; (5) the try is within the rule for that account, and it is not locked;
+        (6) the password is right; (7) the account may be used now.
         """
         # (1) there is something to check
         if not username or not password:  # check: empty-credentials
             raise SignInRefused(Reason.EMPTY)
         # (2) of an allowed syntax
         name, secret = self._parse(username), _octets(password)
-        # (3) exactly one account
         deadline = self._controllers.deadline()
-        account, found = self._find(name, deadline)
+        found = self._accounts.find(name, deadline)
         policy = self._dialect.lockout_policy(found.facts)
+        # One instant for both counts, so that their waits end together; and before the bind, so that a password change
+        # while it runs is one after the sign-in.
+        now = self._clock()
+        # (3) within the rule for names: first and for everybody, so that the refusals do not tell who exists
+        self._take(_of_name(name), now, rule_for_names(self._rule, policy))
+        # (4) exactly one account
+        account = _only(found)
         if account is None:
-            self._take(f"name:{name.fingerprint()}", rule_for_names(self._rule, policy))
             raise SignInRefused(Reason.UNKNOWN_USER)
-        # (4) within the rules for tries
-        self._count(account, found.bad_passwords, policy)
-        # (5) the right password
+        # (5) within the rule for the account
+        self._count(account, found.bad_passwords, policy, now)
+        # (6) the right password
         reason = self._verdict(account, secret, deadline)
         if reason is not None:  # check: bind-verdict
             raise SignInRefused(reason, subject=account.subject, username=account.username)
-        signed_in = self._clock()
-        self._attempts.forgive(self._key(account.subject))
-        # (6) an account that may be used
+        for what in (account.subject, _of_name(name)):
+            self._attempts.succeeded(self._key(what))
+        # (7) an account that may be used
         state = self._accounts.read(account.subject, deadline, at=account.dn)
-        return self._identity(state, authenticated_at=signed_in, read_at=signed_in)
+        return self._identity(state, authenticated_at=now, read_at=now)
 
     def _parse(self, username: str) -> Name:
         name = parse_name(username, domain=self._settings.domain, upn_suffixes=self._settings.upn_suffixes)
@@ -167,24 +181,19 @@ class LdapProvider:
             raise SignInRefused(Reason.NAME_NOT_ALLOWED)
         return name
 
-    def _find(self, name: Name, deadline: Deadline) -> tuple[Account | None, Found]:
-        """The one account that has this name, or None."""
-        found = self._accounts.find(name, deadline)
-        if len(found.accounts) > 1:  # check: exactly-one-account
-            raise SignInRefused(Reason.AMBIGUOUS)
-        return next(iter(found.accounts), None), found
-
-    def _count(self, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None) -> None:
+    def _count(self, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None, now: datetime) -> None:
         """Count one try at an account, or refuse it: within the rule, and below the directory's own lockout."""
         if bad is not None and bad.locked:
+            # Nothing is sent to the directory, so its own limit narrows nothing; counted like any other try.
+            self._take(account.subject, now, rule_for_names(self._rule, policy))
             raise SignInRefused(Reason.LOCKED, subject=account.subject, username=account.username)
-        rule = rule_for_account(self._rule, policy, bad, self._clock())
+        rule = rule_for_account(self._rule, policy, bad, now)
         if rule is None:
             raise _too_many(bad.forgotten_at if bad else None)
-        self._take(account.subject, rule)
+        self._take(account.subject, now, rule)
 
-    def _take(self, what: str, rule: AttemptRule) -> None:
-        taken = self._attempts.take(self._key(what), self._clock(), rule)
+    def _take(self, what: str, now: datetime, rule: AttemptRule) -> None:
+        taken = self._attempts.take(self._key(what), now, rule)
         if not taken.allowed:  # check: password-attempts
             raise _too_many(taken.retry_at)
 
@@ -213,6 +222,17 @@ class LdapProvider:
             authenticated_at=authenticated_at,
             read_at=read_at,
         )
+
+
+def _only(found: Found) -> Account | None:
+    """The one account that has the name, or None."""
+    if len(found.accounts) > 1:  # check: exactly-one-account
+        raise SignInRefused(Reason.AMBIGUOUS)
+    return next(iter(found.accounts), None)
+
+
+def _of_name(name: Name) -> str:
+    return f"name:{name.fingerprint()}"
 
 
 def _dialect(name: str, settings: LdapSettings, monotonic: Callable[[], float]) -> Dialect:

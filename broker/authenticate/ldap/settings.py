@@ -153,8 +153,9 @@ class LdapSettings(BaseModel):
         return tuple(_address(url, plain=self.insecure_plain_ldap) for url in self.servers)
 
     def attempt_rule(self) -> AttemptRule:
-        """The rule before the domain's own lockout policy lowers it."""
-        return AttemptRule(tries=self.attempt_tries, window=timedelta(minutes=self.attempt_window_minutes))
+        """The rule before the domain's own lockout policy lowers it. No hard stop: names are no secret."""
+        window = timedelta(minutes=self.attempt_window_minutes)
+        return AttemptRule(tries=self.attempt_tries, window=window, hard_stop=None)
 
 
 def _address(url: str, *, plain: bool) -> Address:
