@@ -90,7 +90,10 @@ class PasswordProvider(Protocol):
         """The group with this distinguished name now; None where there is none that may grant. Raises `Unavailable`."""
 
     def forgive(self, subject: str) -> None:
-        """Forget the wrong passwords that were counted for this account: an operator's reset."""
+        """Forget the wrong passwords that were counted for this account: an operator's reset.
+
+        The counts by name need the directory: raises `Unavailable` after the account's own count is cleared.
+        """
 
     def clock_offset(self) -> timedelta | None:
         """How far the provider's clock is ahead of ours; None where it does not say. Raises `errors.Unavailable`."""

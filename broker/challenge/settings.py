@@ -49,7 +49,10 @@ class MfaSettings(BaseModel):
         timedelta(hours=1), ge=timedelta(minutes=1), description="The wait doubles up to this."
     )
     hard_stop: int = Field(
-        100, ge=1, le=100, description="Wrong answers in a row after which only an operator's reset helps."
+        100,
+        ge=1,
+        le=100,
+        description="Wrong answers, one less for each day without a try, after which only an operator's unlock helps.",
     )
 
     @property
