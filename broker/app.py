@@ -281,7 +281,8 @@ def _mapping(
 
 
 def _note(parts: Parts, tag: Tag) -> None:
-    record(parts, tag, Outcome.DONE, Circumstances(now=parts.clock()), None, {"actor": "broker"})
+    note = {"actor": "broker", "mapping_revision": parts.mapping().revision}
+    record(parts, tag, Outcome.DONE, Circumstances(now=parts.clock()), None, note)
 
 
 def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:
@@ -305,6 +306,8 @@ def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -
                 job()
             except BrokerError as error:
                 log.warning("%s: %s", error.code, error.message)
+            except Exception:  # a thread that ended would end signing or refreshing, and nobody would see it
+                log.exception("unforeseen")
 
     threading.Thread(target=run, daemon=True).start()
 
