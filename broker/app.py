@@ -175,7 +175,7 @@ def make_wsgi(broker: Broker) -> Flask:
     app = make_app(parts, site, broker.metrics)
     _note(parts, Tag.BROKER_STARTED)
     broker.serving.set()
-    _in_background(broker, broker.mapping.refresh, every=LOOK_EVERY)
+    _in_background(broker, broker.mapping.look, every=LOOK_EVERY)
     _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
     _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
     return app

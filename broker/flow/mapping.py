@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import metadata
 
 from broker.authenticate.identity import Identity, PersonId
 from broker.challenge.proof import Proof, Shown
@@ -100,10 +101,11 @@ class Cache:
 
 
 def _digest(files: Files, providers: Mapping[str, bool]) -> str:
-    """Of the providers that the text is checked against, and of names and texts, in order, with their lengths."""
+    """Of this release and the providers, by which the text is checked; of names and texts, with lengths."""
     digest = hashlib.sha256()
     against = json.dumps(providers, sort_keys=True)
-    for part in (against, *(part for item in files.items() for part in item)):
+    release = metadata.version("aws-federation-broker")
+    for part in (release, against, *(part for item in files.items() for part in item)):
         digest.update(len(part.encode()).to_bytes(8) + part.encode())
     return digest.hexdigest()
 
@@ -126,12 +128,23 @@ class InForce:
         """Hears of each change before it counts: the new snapshot, or None and why not."""
         self._snapshot = self._compiled(self._files)
         self._refused: Files | None = None
+        self._seen: Files | None = self._files
         self.refused_at: datetime | None = None
         """When a changed document was refused; None: what stands in the files is in force."""
 
     def __call__(self) -> Snapshot:
         """The snapshot in force."""
         return self._snapshot
+
+    def look(self) -> None:
+        """`refresh`, once two looks in a row agree: a file that is half written is no document. Raises as `refresh`."""
+        try:
+            files: Files | None = self._read()
+        except ConfigurationError:
+            files = None
+        agreed, self._seen = files == self._seen, files
+        if agreed:  # check: mapping-settled
+            self.refresh()
 
     def refresh(self) -> None:
         """Look at the files again; a change comes into force whole, or not at all.

@@ -80,7 +80,7 @@ class Report:
     """The result of a verification."""
 
     findings: tuple[Finding, ...]
-    """The first thousand."""
+    """The first thousand that are certain, and the first thousand doubts."""
     total: int
     """How many there are."""
     writers: int

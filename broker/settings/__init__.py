@@ -94,6 +94,10 @@ def load_storage(file: Path, environ: Mapping[str, str] = os.environ) -> Storage
 def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
     """Name -> text of every file of the mapping document; a folder stands for its `*.yaml`, by name."""
     texts: dict[str, str] = {}
+    for named in files:
+        if named.is_dir() and not any(named.glob("*.yaml")):  # check: empty-mapping-folder
+            what = "is an empty folder: its denies and tests would be missed"
+            raise ConfigurationError([Problem(where=str(named), what=what, remedy="see mappings.files")])
     for file in (path for named in files for path in (sorted(named.glob("*.yaml")) if named.is_dir() else [named])):
         try:
             texts[str(file)] = file.read_text(encoding="utf-8")

@@ -85,6 +85,17 @@ def test_a_change_takes_effect_and_is_recorded_first(world: World, tmp_path: Pat
         assert (event.outcome, event.mapping_revision, event.actor) == (Outcome.DONE, after, "broker")
 
 
+def test_a_change_counts_when_two_looks_agree(world: World, tmp_path: Path) -> None:
+    with a_corridor(world, tmp_path / "own") as corridor:
+        before, file = corridor.parts.mapping().revision, tmp_path / "own" / "mappings.yaml"
+        for half in (NO_READING + "# still being writ", NO_READING):
+            file.write_text(half, encoding="utf-8")
+            corridor.broker.mapping.look()
+            assert corridor.parts.mapping().revision == before
+        corridor.broker.mapping.look()
+        assert corridor.parts.mapping().revision != before
+
+
 @pytest.mark.usefixtures("signing_time")
 @pytest.mark.parametrize("harm", [BROKEN, NO_DENY, "", "}{"], ids=["invalid", "own test fails", "gone", "not YAML"])
 def test_a_document_with_a_problem_is_not_applied_and_the_refusal_is_recorded_once(

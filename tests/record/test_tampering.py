@@ -407,3 +407,13 @@ def test_findings_say_what_it_means_and_what_to_do() -> None:
     (finding,) = _verified(store).findings
     assert str(finding).startswith(f"missing: {writer} 3: This link is missing. ")
     assert finding.remedy in str(finding)
+
+
+def test_a_thousand_harmless_doubts_hide_nothing() -> None:
+    pristine, writers, now, lines = _pristine()
+    store = pristine.copy()
+    at = _at(store, writers[0], 3)
+    store.rows[at] = replace(store.rows[at], payload=(store.rows[at].payload or "").replace("{", "{ ", 1))
+    junk = ['{"audit":{"link":{}}}'] * 1001
+    assert not verify(store, KEYS, now=now, anchors=read_anchors(junk + lines, KEYS)).intact
+    assert verify(pristine, KEYS, now=now, anchors=read_anchors(junk + lines, KEYS)).intact

@@ -84,14 +84,14 @@ def test_stop_leaves_nothing_behind_and_start_takes_the_same_ports(pki: SandboxP
         assert idle.is_closed()
         assert secure.is_closed()
         assert half.is_closed()
-    assert set(_threads()) == before
+    assert set(_threads()) <= before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", ports[0]), timeout=5)
     with running:
         running.start()
         assert (running.ldap_port, running.ldaps_port) == ports
         assert bind(running, "ada@corp.example", "kept-demo-password") == (0, "")
-    assert set(_threads()) == before
+    assert set(_threads()) <= before
 
 
 def test_a_port_in_use_is_an_error_and_leaves_nothing_open(directory: SandboxDirectory, pki: SandboxPki) -> None:

@@ -386,3 +386,11 @@ def test_the_demo_forgets_the_visitor_s_aws_life_and_proxies_for_this_machine() 
     stay_here(environ)
     hosts = "localhost,127.0.0.1"
     assert environ == {"HOME": "/", "no_proxy": f"corp.example,{hosts}", "NO_PROXY": hosts}
+
+
+def test_a_mapping_folder_without_files_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "denies.d").mkdir()
+    with pytest.raises(ConfigurationError, match="empty folder"):
+        read_mapping_files([tmp_path / "denies.d"])
+    (tmp_path / "denies.d" / "leavers.yaml").write_text("version: 1\n", encoding="utf-8")
+    assert list(read_mapping_files([tmp_path / "denies.d"])) == [str(tmp_path / "denies.d" / "leavers.yaml")]
