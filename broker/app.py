@@ -94,7 +94,7 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
     """Put the parts together. Raises `ConfigurationError`, `IssueRefused` (root credentials), `Unavailable`."""
     clock = stand.clock
     keyring = Keyring.load(settings.keys.file)
-    storage = open_storage(settings.storage, clock=clock)
+    storage = open_storage(settings.storage, keyring, clock=clock)
     storage.upgrade()
     metrics = Metrics(multiprocess_folder=metrics_folder())
     trail = _trail(settings, storage, keyring, stand)
@@ -133,7 +133,7 @@ def open_trail(settings: Settings, stand: Stand = REAL) -> Iterator[AuditTrail]:
     Raises `ConfigurationError`, `Unavailable`.
     """
     keyring = Keyring.load(settings.keys.file)
-    storage = open_storage(settings.storage, clock=stand.clock)
+    storage = open_storage(settings.storage, keyring, clock=stand.clock)
     try:
         storage.upgrade()
         trail = _trail(settings, storage, keyring, stand)

@@ -65,9 +65,9 @@ def survives(check: Check, copy: Path) -> bool:
     whole = target.read_text(encoding="utf-8")
     target.write_text(check.text, encoding="utf-8")
     try:
-        room = f"tests/{check.path.parts[1].removesuffix('.py')}"
-        near = [room] if (copy / room).is_dir() else []
-        return all(_green(copy, folders) for folders in ([near] if near else []) + [["tests"]])
+        room = check.path.parts[1].removesuffix(".py")
+        own = [name for name in (f"tests/{room}", f"tests/test_{room}.py") if (copy / name).exists()]
+        return all(_green(copy, tests) for tests in (own or ["tests/cli"], ["tests"]))
     finally:
         target.write_text(whole, encoding="utf-8")
 

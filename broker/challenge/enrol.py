@@ -6,7 +6,7 @@ further one needs an existing one.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from broker.authenticate.identity import Identity, PersonId
@@ -111,24 +111,27 @@ class Enrolment:
     ) -> NewEnrolmentCode:
         """A one-time code for one account (its immutable id) or for each member of a group (its id) of `provider`.
 
-        Only a MAC of it is kept. Raises `InvalidRequest` unless it is for exactly one of the two.
+        Only MACs of it are kept. Raises `InvalidRequest` unless it is for exactly one of the two.
         """
         if not provider or bool(subject) == bool(group):  # check: enrolment-code-bound
             message = "An enrolment code is for one account or for one group of a provider."
             raise InvalidRequest(message, remedy="Name the account, or the group.")
-        text = new_code(self._tools.random)
+        shown = new_code(self._tools.random)
+        text = canonical(shown) or ""
+        expires_at = now + self._tools.settings.code_lifetime
+        data = _data(text, provider, subject, group, now, expires_at)
         code = EnrolmentCode(
-            id=f"enrolment-{self._tools.random(8).hex()}",
-            hashed=self._tools.keyring.mac(Purpose.SEED, _data(canonical(text) or "")),
+            id=_id(self._tools.keyring.mac(Purpose.SEED, _data(text))),
+            hashed=self._tools.keyring.mac(Purpose.SEED, data),
             provider=provider,
             subject=subject,
             group=group,
             made_at=now,
-            expires_at=now + self._tools.settings.code_lifetime,
+            expires_at=expires_at,
             created_by=created_by,
         )
         self._tools.enrolment_codes.add_code(code)
-        return NewEnrolmentCode(text=text, code=code)
+        return NewEnrolmentCode(text=shown, code=code)
 
     def reset(self, person: PersonId, now: datetime) -> int:
         """An operator's reset: no factor, no recovery code, no failures; how many factors there were.
@@ -159,9 +162,12 @@ class Enrolment:
     def _found(self, typed: str, identity: Identity) -> EnrolmentCode:
         """The enrolment code that was typed, if it is for this account; whether it can be used, the store decides."""
         text = canonical(typed)
-        hashes = self._tools.keyring.macs(Purpose.SEED, _data(text)) if text else []
-        found = next((code for h in hashes if (code := self._tools.enrolment_codes.find_code(h))), None)
-        if found is None or not _meant_for(found, identity):  # check: enrolment-code-for-this-account
+        macs = self._tools.keyring.macs(Purpose.SEED, _data(text)) if text else []
+        found = next((code for mac in macs if (code := self._tools.enrolment_codes.find_code(_id(mac)))), None)
+        if text is None or found is None or not _meant_for(found, identity):  # check: enrolment-code-for-this-account
+            raise _refused()
+        data = _data(text, found.provider, found.subject, found.group, found.made_at, found.expires_at)
+        if not self._tools.keyring.matches(Purpose.SEED, data, found.hashed):  # check: enrolment-code-mac
             raise _refused()
         return found
 
@@ -186,8 +192,14 @@ def _meant_for(code: EnrolmentCode, identity: Identity) -> bool:
     return any(group.provider == code.provider and group.id == code.group for group in identity.groups)
 
 
-def _data(text: str) -> bytes:
-    return framed(["enrolment-code", text])
+def _data(text: str, *bound: str | datetime) -> bytes:
+    """What is MACed: the text alone, to find the code by; the text with all that it is bound to, to trust the code."""
+    parts = (part.astimezone(UTC).isoformat() if isinstance(part, datetime) else part for part in bound)
+    return framed(["enrolment-code", text, *parts])
+
+
+def _id(mac: bytes) -> str:
+    return f"enrolment-{mac[:8].hex()}"
 
 
 def _refused() -> FactorRefused:

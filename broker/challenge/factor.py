@@ -113,7 +113,9 @@ class EnrolmentCode:
     """A one-time code from an operator that lets one account (or one member of a group) enrol a first factor."""
 
     id: str
+    """Made of its text, by a MAC: found by who types it, told to nobody by who reads the store."""
     hashed: bytes
+    """MAC over its text and all that it is bound to: provider, subject, group, times."""
     provider: str
     subject: str = ""
     """The account's immutable id at the provider; empty when the code is for a group."""
@@ -130,8 +132,8 @@ class EnrolmentStore(Protocol):
     def add_code(self, code: EnrolmentCode) -> None:
         """Keep one."""
 
-    def find_code(self, hashed: bytes) -> EnrolmentCode | None:
-        """The code with this hash, used or not, expired or not."""
+    def find_code(self, code: str) -> EnrolmentCode | None:
+        """The code with this id, used or not, expired or not."""
 
 
 class Factor(Protocol):

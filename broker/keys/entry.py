@@ -40,6 +40,10 @@ class Purpose(StrEnum):
     """Signs the audit trail (Ed25519)."""
     CLI_TOKEN = "cli-token"  # noqa: S105 (a purpose, not a token)
     CSRF = "csrf"
+    PERSON = "person"
+    """Makes the MACs of stored people: whose account and whose session name is whose."""
+    SESSION = "session"
+    """Makes the MACs of stored sessions."""
     SNAPSHOT = "snapshot"
 
 
@@ -105,7 +109,7 @@ class Entry(BaseModel):
 
 def framed(parts: Iterable[str]) -> bytes:
     """`parts` joined so that no two different lists give the same bytes: each behind its length (8 bytes)."""
-    encoded = [part.encode() for part in parts]
+    encoded = [part.encode(errors="surrogatepass") for part in parts]
     return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
 
 

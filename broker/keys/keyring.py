@@ -137,6 +137,10 @@ class Keyring:
         self._current(purpose)
         return [hmac.digest(entry.derived(Use.MAC), data, "sha256") for entry in reversed(self._all(purpose))]
 
+    def matches(self, purpose: Purpose, data: bytes, mac: bytes) -> bool:
+        """Whether `mac` is the MAC of `data` under any key of `purpose`."""
+        return any(hmac.compare_digest(mac, ours) for ours in self.macs(purpose, data))
+
     def sign(self, purpose: Purpose, data: bytes) -> Signature:
         """An Ed25519 signature under the current key; for `Purpose.AUDIT` only."""
         if purpose is not Purpose.AUDIT:  # check: only-the-audit-key-signs

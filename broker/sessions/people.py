@@ -4,6 +4,7 @@ The session name is what AWS sees and CloudTrail keeps: readable, unique, fixed 
 somebody else, not even after the account is gone.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from broker.authenticate.identity import Identity, PersonId
 
 SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 """What STS accepts as RoleSessionName and SourceIdentity (botocore's service model, with ASCII `\\w`)."""
+
+
+LONGEST = 52
+"""Of the readable part: a tail and a number fit behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,9 @@ class PeopleStore(Protocol):
 
 
 def readable(username: str) -> str:
-    """`username` in the characters that STS accepts: accents dropped, the rest replaced by `-`, 2 to 54 long."""
+    """`username` in the characters that STS accepts: accents dropped, the rest replaced by `-`, 2 to `LONGEST` long."""
     plain = unicodedata.normalize("NFKD", username).encode("ascii", "ignore").decode()
-    cleaned = re.sub(r"[^\w+=,.@-]+", "-", plain, flags=re.ASCII).strip("-")[:54]
+    cleaned = re.sub(r"[^\w+=,.@-]+", "-", plain, flags=re.ASCII).strip("-")[:LONGEST]
     if cleaned.lower().startswith("aws"):
         cleaned = "u-" + cleaned
     return cleaned if len(cleaned) >= 2 else f"user-{cleaned}"  # noqa: PLR2004 (the shortest that STS takes)
@@ -65,13 +70,16 @@ def readable(username: str) -> str:
 def recognise(store: PeopleStore, identity: Identity, *, new_id: Callable[[], str]) -> tuple[Person, bool]:
     """The person behind `identity`, made at first sight (then True comes with it).
 
-    Two people whose names clean to the same text get different session names: the second a numbered one.
+    A name that STS does not take as it is gets a tail made of the account, so that `adä` is never `ada`; of two people
+    whose names are the same, the second gets a number.
     """
     known = store.by_subject(identity.provider, identity.subject)
     if known is not None:
         store.seen(known.id, identity.display_name, identity.authenticated_at)
         return known, False
     base = readable(identity.username)
+    if base != identity.username:  # check: session-name-squatting
+        base += "-" + hashlib.sha256(f"{identity.provider}/{identity.subject}".encode()).hexdigest()[:6]
     for number in range(1, 10_000):
         name = base if number == 1 else f"{base}-{number}"
         if store.by_session_name(name) is not None:

@@ -92,8 +92,8 @@ class SessionStore(Protocol):
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """Replace the session under `old` by this one under its new key, atomically; False: `old` is gone already."""
 
-    def drop(self, key: str) -> None:
-        """End one."""
+    def drop(self, key: str) -> bool:
+        """End one; False: it is gone already."""
 
     def drop_all(self, person: PersonId) -> int:
         """End all of a person's sessions; how many there were."""
@@ -163,8 +163,9 @@ class Sessions:
         return token, moved
 
     def end(self, session: Session) -> None:
-        """Log out."""
-        self._store.drop(session.key)
+        """Log out. Where another request has just put it under a new key, all sessions of the person end."""
+        if not self._store.drop(session.key) and session.person:  # check: session-moved-while-ended
+            self._store.drop_all(session.person)
 
     def end_all(self, person: PersonId) -> int:
         """Log out everywhere; how many sessions there were."""

@@ -21,12 +21,13 @@ from broker.challenge.factor import EnrolmentStore, FactorStore
 from broker.clock import Clock, utc_now
 from broker.entitle.snapshot_store import SnapshotStore
 from broker.errors import Unavailable
+from broker.keys import Keyring, Purpose
 from broker.record.trail import TrailStore
 from broker.sessions.once import OnceStore
-from broker.sessions.people import PeopleStore
 from broker.sessions.session import SessionStore
 from broker.storage import migrate
 from broker.storage.attempts import RedisAttempts, SqlAttempts
+from broker.storage.authentic import Authentic
 from broker.storage.database import Database
 from broker.storage.factors import SqlEnrolment, SqlFactors
 from broker.storage.once import RedisOnce, SqlOnce
@@ -50,7 +51,7 @@ class Storage:
 
     attempts: AttemptStore
     sessions: SessionStore
-    people: PeopleStore
+    people: SqlPeople
     factors: FactorStore
     enrolment: EnrolmentStore
     trail: TrailStore
@@ -78,6 +79,13 @@ class Storage:
             raise Unavailable(DATABASE, "the database has another version than this broker", remedy="Run the upgrade.")
         if self.short_lived is not None:
             self.short_lived.check()
+
+    def renew(self) -> None:
+        """Put what is kept for good under the current keys, so that older ones can be retired (`Purpose.PERSON`).
+
+        Raises `errors.Unavailable`, and `KeyringError` when something was altered: then nothing is changed.
+        """
+        self.people.renew()
 
     def tidy(self, now: datetime) -> int:
         """Delete what has run out (sessions, one-time things, year-old attempts); how much. Redis does it by itself."""
@@ -107,19 +115,25 @@ class Storage:
             self.short_lived.close()
 
 
-def open_storage(settings: StorageSettings, *, clock: Clock = utc_now) -> Storage:
+def open_storage(settings: StorageSettings, keyring: Keyring | None = None, *, clock: Clock = utc_now) -> Storage:
     """The stores that `settings` name. The schema is left as it is: see `Storage.upgrade` and `check`.
+
+    Sessions and people count only under a MAC of `keyring`; without one (an auditor's look) none that is kept counts.
 
     Raises `errors.ConfigurationError` for an SQLite file that cannot be made and for a Redis that evicts keys, and
     `errors.Unavailable` when Redis is away. The SQL database is first asked when a store is used.
     """
     database = Database(settings)
     short_lived = ShortLived(settings, clock=clock) if settings.short_lived else None
+    keyring = keyring or Keyring.generate(now=clock())
+    authentic = Authentic(keyring, Purpose.SESSION, "session")
     return Storage(
         attempts=RedisAttempts(short_lived) if short_lived else SqlAttempts(database),
-        sessions=RedisSessions(short_lived) if short_lived else SqlSessions(database, clock=clock),
+        sessions=RedisSessions(short_lived, authentic)
+        if short_lived
+        else SqlSessions(database, authentic, clock=clock),
         once=RedisOnce(short_lived) if short_lived else SqlOnce(database, clock=clock),
-        people=SqlPeople(database),
+        people=SqlPeople(database, keyring),
         factors=SqlFactors(database),
         enrolment=SqlEnrolment(database),
         trail=SqlTrail(database),

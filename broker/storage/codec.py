@@ -1,7 +1,7 @@
-"""Sessions as JSON text: every field by name and type, and nothing else. No pickle anywhere.
+"""Sessions as text: a MAC (hex) over key and body, then the body: JSON, every field by name. No pickle anywhere.
 
-What is not exactly of this shape (an unknown or missing field, a wrong type, an older or newer version) is no session:
-its owner signs in again.
+What does not carry our MAC, or is not exactly of this shape (an older or newer version), is no session: its owner signs
+in again.
 """
 
 import json
@@ -14,11 +14,13 @@ from typing import TypeVar
 from broker.authenticate.identity import Group, Identity, Kind, PersonId
 from broker.challenge.proof import Method, Shown
 from broker.sessions.session import Door, Session
+from broker.storage.authentic import Authentic
 from broker.storage.database import instant, microseconds
 
 T = TypeVar("T")
 
 VERSION = 1
+MAC_CHARACTERS = 64
 
 SESSION = frozenset({"v", *(field.name for field in fields(Session))})
 IDENTITY = frozenset(field.name for field in fields(Identity))
@@ -32,8 +34,26 @@ class Malformed(Exception):
     """The text is not what we would have written."""
 
 
-def encode(session: Session) -> str:
-    """`session` as JSON."""
+def encode(session: Session, authentic: Authentic) -> str:
+    """The text that `decode` takes."""
+    body = _body(session)
+    return authentic.mac(session.key, body).hex() + body
+
+
+def decode(text: str, authentic: Authentic, *, key: str) -> Session | None:
+    """The session that `encode` wrote under `key`; None for everything else, another key's session included."""
+    mac, body = text[:MAC_CHARACTERS], text[MAC_CHARACTERS:]
+    try:
+        if not authentic.holds(bytes.fromhex(mac), key, body):  # check: session-mac
+            log.error("a stored session does not carry our MAC and counts as ended")
+            return None
+        return _session(json.loads(body))
+    except (Malformed, ValueError, OverflowError, RecursionError):
+        log.warning("a stored session cannot be read and counts as ended")
+        return None
+
+
+def _body(session: Session) -> str:
     return json.dumps(
         {
             "v": VERSION,
@@ -51,19 +71,6 @@ def encode(session: Session) -> str:
         },
         separators=(",", ":"),
     )
-
-
-def decode(text: str, *, key: str) -> Session | None:
-    """The session that `encode` wrote under `key`; None for everything else, another key's session included."""
-    try:
-        session = _session(json.loads(text))
-    except (Malformed, ValueError, OverflowError, RecursionError):
-        log.warning("a stored session cannot be read and counts as ended")
-        return None
-    if session.key != key:  # check: session-of-another-key
-        log.error("a session was stored under another's key; it counts as ended")
-        return None
-    return session
 
 
 def _encode_identity(identity: Identity) -> dict[str, object]:

@@ -164,9 +164,9 @@ class SqlEnrolment:
         with self._database.write(ENROLMENT) as connection:
             connection.execute(insert(enrolment_codes), row)
 
-    def find_code(self, hashed: bytes) -> EnrolmentCode | None:
+    def find_code(self, code: str) -> EnrolmentCode | None:
         """See the protocol."""
         with self._database.read(ENROLMENT) as connection:
-            found = connection.execute(select(enrolment_codes).where(enrolment_codes.c.hashed == hashed))
+            found = connection.execute(select(enrolment_codes).where(enrolment_codes.c.id == code))
             row = found.mappings().one_or_none()
         return None if row is None else EnrolmentCode(**row)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from broker.authenticate.identity import PersonId
 from broker.clock import Clock
 from broker.sessions.session import Session
+from broker.storage.authentic import Authentic
 from broker.storage.codec import decode, encode
 from broker.storage.database import Database, microseconds
 from broker.storage.short_lived import ShortLived
@@ -22,9 +23,10 @@ def _newest_first(found: list[Session]) -> list[Session]:
 class SqlSessions:
     """`SessionStore` in SQL."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, authentic: Authentic, *, clock: Clock) -> None:
         """`clock` tells which sessions have ended."""
         self._database = database
+        self._authentic = authentic
         self._clock = clock
         live = (sessions.c.key == bindparam("name")) & (sessions.c.ends_at > bindparam("now"))
         self._get = select(sessions.c.body).where(live)
@@ -36,11 +38,11 @@ class SqlSessions:
         """See the protocol."""
         with self._database.write(NEIGHBOUR) as connection:
             self._alone(connection, session.person)
-            connection.execute(insert(sessions), _row(session, until))
+            connection.execute(insert(sessions), self._row(session, until))
 
     def update(self, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
-        row = {**_row(session, until), "name": session.key, "now": self._clock()}
+        row = {**self._row(session, until), "name": session.key, "now": self._clock()}
         with self._database.write(NEIGHBOUR) as connection:
             self._alone(connection, session.person)
             return connection.execute(self._update, row).rowcount == 1
@@ -49,7 +51,7 @@ class SqlSessions:
         """See the protocol."""
         with self._database.read(NEIGHBOUR) as connection:
             body = connection.execute(self._get, {"name": key, "now": self._clock()}).scalar()
-        return None if body is None else decode(body, key=key)
+        return None if body is None else decode(body, self._authentic, key=key)
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
@@ -57,13 +59,13 @@ class SqlSessions:
             self._alone(connection, session.person)
             if connection.execute(self._drop_live, {"name": old, "now": self._clock()}).rowcount != 1:
                 return False
-            connection.execute(insert(sessions), _row(session, until))
+            connection.execute(insert(sessions), self._row(session, until))
         return True
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: str) -> bool:
         """See the protocol."""
         with self._database.write(NEIGHBOUR) as connection:
-            connection.execute(self._drop, {"name": key})
+            return connection.execute(self._drop, {"name": key}).rowcount == 1
 
     def drop_all(self, person: PersonId) -> int:
         """See the protocol."""
@@ -77,7 +79,7 @@ class SqlSessions:
         theirs = (sessions.c.person == person) & (sessions.c.ends_at > self._clock())
         with self._database.read(NEIGHBOUR) as connection:
             rows = connection.execute(select(sessions.c.key, sessions.c.body).where(theirs)).all()
-        found = (decode(body, key=key) for key, body in rows)
+        found = (decode(body, self._authentic, key=key) for key, body in rows)
         return _newest_first([session for session in found if session is not None])
 
     def tidy(self, now: datetime) -> int:
@@ -90,9 +92,9 @@ class SqlSessions:
         if person is not None:
             self._database.alone(connection, "sessions", person)
 
-
-def _row(session: Session, until: datetime) -> dict[str, object]:
-    return {"key": session.key, "person": session.person, "ends_at": until, "body": encode(session)}
+    def _row(self, session: Session, until: datetime) -> dict[str, object]:
+        body = encode(session, self._authentic)
+        return {"key": session.key, "person": session.person, "ends_at": until, "body": body}
 
 
 # A session is a hash (body, person, ends), the index of a person a sorted set of session keys by their end. The index
@@ -135,8 +137,7 @@ if not live(KEYS[1], ARGV[1]) then return {KEYS[1]} end
 return {KEYS[1], redis.call('HGET', KEYS[1], 'body')}
 """
 DROP = """
-redis.call('DEL', KEYS[1])
-return {KEYS[1]}
+return {KEYS[1], redis.call('DEL', KEYS[1])}
 """
 OF_PERSON = """
 local found = {KEYS[1]}
@@ -154,9 +155,10 @@ return found
 class RedisSessions:
     """`SessionStore` in Redis."""
 
-    def __init__(self, short_lived: ShortLived) -> None:
+    def __init__(self, short_lived: ShortLived, authentic: Authentic) -> None:
         """Registers its scripts; asks nothing yet."""
         self._short_lived = short_lived
+        self._authentic = authentic
         self._add = short_lived.script(COMMON + ADD)
         self._update = short_lived.script(COMMON + UPDATE)
         self._move = short_lived.script(COMMON + MOVE)
@@ -177,16 +179,16 @@ class RedisSessions:
     def get(self, key: str) -> Session | None:
         """See the protocol."""
         found = self._short_lived.run(self._get, [self._key(key)], [self._now()], neighbour=NEIGHBOUR)
-        return decode(found[0], key=key) if found else None
+        return decode(found[0], self._authentic, key=key) if found else None
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
         keys = [self._key(old), self._key(session.key), self._index(session.person)]
         return self._short_lived.run(self._move, keys, self._values(session, until), neighbour=NEIGHBOUR) == ["1"]
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: str) -> bool:
         """See the protocol."""
-        self._short_lived.run(self._drop, [self._key(key)], [], neighbour=NEIGHBOUR)
+        return self._short_lived.run(self._drop, [self._key(key)], [], neighbour=NEIGHBOUR) == ["1"]
 
     def drop_all(self, person: PersonId) -> int:
         """See the protocol."""
@@ -194,7 +196,7 @@ class RedisSessions:
 
     def of_person(self, person: PersonId) -> list[Session]:
         """See the protocol."""
-        found = (decode(body, key=key) for key, body in self._theirs(person, "read"))
+        found = (decode(body, self._authentic, key=key) for key, body in self._theirs(person, "read"))
         return _newest_first([session for session in found if session is not None])
 
     def _theirs(self, person: PersonId, what: str) -> list[tuple[str, str]]:
@@ -213,4 +215,4 @@ class RedisSessions:
         return microseconds(self._short_lived.clock())
 
     def _values(self, session: Session, until: datetime) -> list[str | int]:
-        return [self._now(), encode(session), session.person or "", microseconds(until)]
+        return [self._now(), encode(session, self._authentic), session.person or "", microseconds(until)]

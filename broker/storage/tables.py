@@ -42,6 +42,7 @@ people = Table(
     Column("display_name", Text, nullable=False),
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
+    Column("mac", LargeBinary),  # over id and session name; null: from before there was one, and worth nothing
 )
 
 subjects = Table(
@@ -50,6 +51,7 @@ subjects = Table(
     Column("provider", Id, nullable=False),
     Column("subject", Id, nullable=False),
     Column("person", Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("mac", LargeBinary),  # over the other three; null: the same
     PrimaryKeyConstraint("provider", "subject"),
 )
 

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from builders import NOW, a_group
@@ -24,7 +25,7 @@ from broker.authenticate.attempts import Attempts
 from broker.authenticate.identity import PersonId
 from broker.challenge.clock_check import ClockCheck
 from broker.challenge.enrol import Asks, Enrolled, Enrolment
-from broker.challenge.factor import FactorReason, FactorRefused
+from broker.challenge.factor import EnrolmentCode, FactorReason, FactorRefused
 from broker.challenge.proof import Method, Proof, Shown
 from broker.challenge.recovery import RecoveryCodes
 from broker.challenge.tools import FactorTools
@@ -190,10 +191,44 @@ def test_a_code_is_for_exactly_one_account_or_group(tools: FactorTools) -> None:
 def test_a_code_is_kept_as_a_mac_and_told_once(tools: FactorTools) -> None:
     made = Enrolment(tools).create_code(provider="corp-ad", subject="s", created_by="operator:olga", now=NOW)
     assert made.text not in repr(made)
-    assert tools.enrolment_codes.find_code(made.code.hashed) == made.code
+    assert tools.enrolment_codes.find_code(made.code.id) == made.code
     assert made.code.expires_at == NOW + DAY
     planted = replace(tools, keyring=Keyring.generate(now=NOW))
     assert page(tools).refused(code=account_code(planted)) is FactorReason.ENROLMENT_CODE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Altered:
+    """An `EnrolmentStore` that somebody else writes to."""
+
+    code: EnrolmentCode
+
+    def find_code(self, code: str) -> EnrolmentCode | None:
+        return self.code if code == self.code.id else None
+
+    def add_code(self, code: EnrolmentCode) -> None:
+        raise AssertionError(code.id)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provider": "corp-ad", "subject": after_password().identity.subject, "group": ""},
+        {"provider": "corp-ad", "subject": "", "group": TEAM.id},
+        {"made_at": NOW + MINUTE},
+        {"expires_at": NOW + 365 * DAY},
+    ],
+    ids=["account", "group", "made later", "longer life"],
+)
+def test_what_a_code_is_bound_to_cannot_be_altered_in_the_store(tools: FactorTools, change: dict[str, Any]) -> None:
+    subject = "somebody else's" if "subject" in change else after_password().identity.subject
+    made = Enrolment(tools).create_code(provider="corp-ad", subject=subject, created_by="operator:olga", now=NOW)
+    altered = replace(tools, enrolment_codes=Altered(code=replace(made.code, **change)))
+    proof = after_password(groups=(TEAM,))
+    assert page(altered, proof).refused(code=made.text) is FactorReason.ENROLMENT_CODE
+    as_it_was = replace(tools, enrolment_codes=Altered(code=made.code))
+    if subject == proof.identity.subject:
+        assert page(as_it_was, proof).submit(code=made.text).enrolment_code == made.code.id
 
 
 def test_a_code_made_before_a_key_rotation_still_works(tools: FactorTools) -> None:

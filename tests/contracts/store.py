@@ -13,17 +13,19 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import Update, update
 
 from broker.authenticate.attempts import AttemptRule, Attempts
 from broker.authenticate.identity import Group, Identity, PersonId
 from broker.challenge.factor import EnrolmentCode, FactorRecord, FirstFactor
 from broker.challenge.proof import Method, Shown
 from broker.errors import Unavailable
+from broker.keys import Keyring, KeyringError, Purpose
 from broker.record.event import Event, Outcome, Tag, columns_of
 from broker.record.trail import Head, Link, Query
 from broker.sessions.people import Person
 from broker.sessions.session import Door, Session
-from broker.storage import Storage, StorageSettings, open_storage
+from broker.storage import Storage, StorageSettings, open_storage, tables
 
 T = TypeVar("T")
 
@@ -35,6 +37,7 @@ DAY = timedelta(days=1)
 ALICE = PersonId("person-alice")
 BOB = PersonId("person-bob")
 CALLERS = 50
+KEYS = Keyring.generate(now=NOON)
 
 
 class Hand:
@@ -59,8 +62,8 @@ class Place:
     clock: Hand = field(default_factory=Hand)
     opened: list[Storage] = field(default_factory=list)
 
-    def open(self) -> Storage:
-        storage = open_storage(self.settings, clock=self.clock)
+    def open(self, keyring: Keyring | None = None) -> Storage:
+        storage = open_storage(self.settings, keyring or KEYS, clock=self.clock)
         self.opened.append(storage)
         return storage
 
@@ -230,6 +233,13 @@ class SessionContract:
             storage.sessions.add(session, until=now + HOUR)
             assert storage.sessions.get(key) == session
 
+    def test_a_session_of_a_broker_with_other_keys_does_not_count(self, storage: Storage, place: Place) -> None:
+        storage.sessions.add(a_session("a", place.clock()), until=place.clock() + HOUR)
+        other = place.open(Keyring.generate(now=NOON))
+        assert other.sessions.get("a") is None
+        assert other.sessions.of_person(ALICE) == []
+        assert storage.sessions.get("a") is not None
+
     def test_an_unknown_key_has_no_session(self, storage: Storage) -> None:
         assert storage.sessions.get("nobody's") is None
 
@@ -270,7 +280,8 @@ class SessionContract:
     def test_a_dropped_session_stays_dropped_when_a_late_update_comes(self, storage: Storage, place: Place) -> None:
         session = a_session("a", place.clock())
         storage.sessions.add(session, until=place.clock() + HOUR)
-        storage.sessions.drop("a")
+        assert storage.sessions.drop("a")
+        assert not storage.sessions.drop("a")
         assert not storage.sessions.update(session, until=place.clock() + HOUR)
         assert not storage.sessions.move("a", replace(session, key="b"), until=place.clock() + HOUR)
         assert storage.sessions.get("a") is None
@@ -300,7 +311,7 @@ class SessionContract:
 
         def call(number: int) -> None:
             if number == CALLERS // 2:
-                storage.sessions.drop("a")
+                assert storage.sessions.drop("a")
             else:
                 storage.sessions.update(session, until=until)
 
@@ -357,7 +368,7 @@ class SessionContract:
 
 def burn_many(settings: StorageSettings, now: datetime, keys: Sequence[str]) -> list[bool]:
     """In a process of its own."""
-    storage = open_storage(settings, clock=Hand(now))
+    storage = open_storage(settings, KEYS, clock=Hand(now))
     try:
         return [storage.once.burn("assertion", key, issued_at=now, until=now + HOUR) for key in keys]
     finally:
@@ -475,6 +486,56 @@ class PeopleContract:
         assert [p.session_name for p in first] == names[:3]
         assert [p.session_name for p in storage.people.people(limit=3, after=first[-1].session_name)] == names[3:]
         assert storage.people.people(limit=3, after="emil") == []
+
+    def test_an_older_key_can_be_retired_once_the_macs_are_renewed(self, storage: Storage, place: Place) -> None:
+        alice = a_person()
+        storage.people.add_person(alice, provider="corp-ad", subject="s-1")
+        rotated = KEYS.rotate(Purpose.PERSON, now=NOON)
+        retired = rotated.retire(next(row.id for row in KEYS.listing() if row.purpose is Purpose.PERSON))
+        with pytest.raises(KeyringError):
+            place.open(retired).people.by_id(ALICE)
+        place.open(rotated).renew()
+        assert place.open(retired).people.by_subject("corp-ad", "s-1") == alice
+        assert place.open(retired).people.subjects(ALICE) == [("corp-ad", "s-1")]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            update(tables.people).values(session_name="root", folded_name="root"),
+            update(tables.people).values(mac=b""),
+            update(tables.people).values(mac=None),
+        ],
+        ids=["another name", "no MAC", "from before"],
+    )
+    def test_an_altered_person_is_nobody(self, storage: Storage, change: Update) -> None:
+        storage.people.add_person(a_person(), provider="corp-ad", subject="s-1")
+        with storage.database.write("test") as connection:
+            connection.execute(change)
+        for look in (
+            lambda: storage.people.by_subject("corp-ad", "s-1"),
+            lambda: storage.people.by_id(ALICE),
+            lambda: storage.people.people(limit=9),
+            storage.renew,
+        ):
+            with pytest.raises(KeyringError, match="was altered"):
+                look()
+
+    @pytest.mark.parametrize("change", [{"person": BOB}, {"subject": "s-9"}, {"provider": "okta"}, {"mac": None}])
+    def test_an_account_cannot_be_pointed_at_somebody_else(self, storage: Storage, change: dict[str, str]) -> None:
+        storage.people.add_person(a_person(), provider="corp-ad", subject="s-1")
+        storage.people.add_person(a_person("bob", person=BOB), provider="corp-ad", subject="s-2")
+        theirs = update(tables.subjects).where(tables.subjects.c.subject == "s-1")
+        with storage.database.write("test") as connection:
+            connection.execute(theirs.values(**change))
+        account = {"provider": "corp-ad", "subject": "s-1"} | change
+        for look in (
+            lambda: storage.people.by_subject(account["provider"], account["subject"]),
+            lambda: storage.people.subjects(PersonId(change.get("person") or ALICE)),
+            storage.renew,
+        ):
+            with pytest.raises(KeyringError, match="was altered"):
+                look()
+        assert storage.people.by_subject("corp-ad", "s-2") is not None
 
 
 # ---- factors
@@ -636,13 +697,13 @@ class FactorContract:
         assert added.count(FirstFactor.ADDED) == 1
         assert sum(len(storage.factors.factors(person)) for person in people) == 1
 
-    def test_a_code_is_found_by_its_hash_used_or_not(self, storage: Storage) -> None:
+    def test_a_code_is_found_by_its_id_used_or_not(self, storage: Storage) -> None:
         code = a_code(group="S-1-5-21-1")
         storage.enrolment.add_code(code)
-        assert storage.enrolment.find_code(b"h1") == code
+        assert storage.enrolment.find_code(code.id) == code
         storage.factors.add_first_factor(a_factor(), code=b"h1")
-        assert storage.enrolment.find_code(b"h1") == code
-        assert storage.enrolment.find_code(b"h2") is None
+        assert storage.enrolment.find_code(code.id) == code
+        assert storage.enrolment.find_code("another") is None
 
 
 # ---- trail

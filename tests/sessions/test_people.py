@@ -69,6 +69,13 @@ def test_names_that_clean_to_the_same_text_stay_apart(people: PeopleStore, one: 
     assert len(names) == 2
 
 
+def test_nobody_gets_anothers_name_by_coming_first_under_one_like_it(people: PeopleStore) -> None:
+    first, _ = recognise(people, an_identity("adä", subject="mallory"), new_id=new_id)
+    second, _ = recognise(people, an_identity("ada"), new_id=new_id)
+    assert second.session_name == "ada"
+    assert first.session_name.startswith("ada-")
+
+
 def test_two_instances_that_see_somebody_for_the_first_time_make_one_person(people: PeopleStore) -> None:
     ada, found, start = an_identity(), list[tuple[Person, bool]](), threading.Barrier(6)
 
@@ -89,7 +96,7 @@ def test_two_instances_that_see_somebody_for_the_first_time_make_one_person(peop
 def test_whatever_the_name_sts_takes_it_even_with_a_number_behind(username: str) -> None:
     name = readable(username)
     assert SESSION_NAME.fullmatch(name)
-    assert SESSION_NAME.fullmatch(f"{name}-9999")
+    assert SESSION_NAME.fullmatch(f"{name}-0a1b2c-9999")
     assert not name.lower().startswith("aws")
 
 

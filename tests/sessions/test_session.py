@@ -140,6 +140,24 @@ def test_only_one_of_two_rotations_of_a_session_wins(sessions: Sessions) -> None
     assert sessions.rotate(session) is None
 
 
+def test_a_log_out_that_meets_a_rotation_ends_what_came_of_it(sessions: Sessions) -> None:
+    _, read = whole(sessions)
+    elsewhere, _ = whole(sessions)
+    rotated = sessions.rotate(read)
+    assert rotated is not None
+    sessions.end(read)
+    assert sessions.find(rotated[0], NOW) is None
+    assert sessions.find(elsewhere, NOW) is None
+
+
+def test_a_plain_log_out_leaves_the_persons_other_sessions(sessions: Sessions) -> None:
+    token, session = whole(sessions)
+    elsewhere, _ = whole(sessions)
+    sessions.end(session)
+    assert sessions.find(token, NOW) is None
+    assert sessions.find(elsewhere, NOW) is not None
+
+
 def test_a_change_starts_from_what_is_kept_now_not_from_what_was_read(sessions: Sessions) -> None:
     """Two requests of one browser: one re-read the identity, the other only notes that it was here."""
     token, session = whole(sessions)
