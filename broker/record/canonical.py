@@ -29,7 +29,6 @@ REDACTED: Final = "[redacted: looked like a secret]"
 _TEXTS: Final = tuple(f.name for f in fields(Event) if f.name not in {"tag", "outcome", "at", "details"})
 _LIMITS: Final = {name: LONG_LIMIT if name in {"reason", "role_arn"} else TEXT_LIMIT for name in _TEXTS}
 _FROM_OUTSIDE: Final = frozenset({"actor_name", "reason"})
-_DETAILS_FROM_OUTSIDE: Final = frozenset({"asked_for"})
 _DETAIL = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 _UNSAFE = re.compile(
@@ -47,9 +46,9 @@ class InvalidEvent(BrokerError, ValueError):
 def tidy(event: Event) -> Event:
     """`event` as it can be kept.
 
-    What comes from outside is cut to its bound (and says so), NUL and lone surrogates are replaced, and a name or
-    reason that looks like a secret is redacted. Raises `InvalidEvent` for a detail that is, by name or shape, a secret,
-    and for one that is misnamed: those are made by our own code, and nothing is granted until it is corrected.
+    What comes from outside is cut to its bound (and says so), NUL and lone surrogates are replaced, and a name, reason
+    or detail that looks like a secret is redacted: what a text looks like never loses an event. Raises `InvalidEvent`
+    for a detail that is a secret by its name, and for one that is misnamed: our own code names them.
     """
     if len(event.details) > MOST_DETAILS:
         message = f"{event.tag}: more than {MOST_DETAILS} details"
@@ -86,27 +85,16 @@ def canonical(event: Event) -> str:
 
 
 def parse(payload: str) -> Event:
-    """The event that `canonical` made `payload` of. Raises `ValueError` for any other text."""
-    members = json.loads(payload)
-    if not isinstance(members, dict) or members.pop("v", None) != VERSION:
-        message = "not an event of this version"
-        raise ValueError(message)
+    """The event that `canonical` made `payload` of. Raises `ValueError` for any other text, whoever wrote it."""
     try:
-        event = Event(
-            tag=Tag(members.pop("tag")),
-            outcome=Outcome(members.pop("outcome")),
-            at=datetime.fromisoformat(members.pop("at")),
-            details=MappingProxyType(dict(members.pop("details", {}))),
-            **members,
-        )
-    except (KeyError, TypeError) as error:
+        event = _event(json.loads(payload))
+        if canonical(event) == payload:
+            return event
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         message = "not an event of this version"
         raise ValueError(message) from error
-    texts = (*(getattr(event, name) for name in _TEXTS), *event.details.values())
-    if not all(isinstance(text, str) for text in texts) or canonical(event) != payload:
-        message = "not in canonical form"
-        raise ValueError(message)
-    return event
+    message = "not in canonical form"
+    raise ValueError(message)
 
 
 def as_json(members: Mapping[str, object]) -> str:
@@ -124,8 +112,24 @@ def instant(at: datetime) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with everything that acts on a screen or a line shown as its escape, for terminals and spreadsheets."""
-    return re.sub(r"[\x00-\x1f]", _escape, _UNSAFE.sub(_escape, text))
+    """`text` with all that acts on a screen or a line, or is no text, shown as its escape: for terminals and tables."""
+    return re.sub("[\x00-\x1f\ud800-\udfff]", _escape, _UNSAFE.sub(_escape, text))
+
+
+def _event(members: dict[str, Any]) -> Event:
+    """The event with these members; a `TypeError`, `KeyError` or `ValueError` where they are none."""
+    version, details = members.pop("v"), dict(members.pop("details", {}))
+    event = Event(
+        tag=Tag(members.pop("tag")),
+        outcome=Outcome(members.pop("outcome")),
+        at=datetime.fromisoformat(members.pop("at")),
+        details=MappingProxyType(details),
+        **members,
+    )
+    texts = (*(getattr(event, name) for name in _TEXTS), *details.values())
+    if version != VERSION or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    return event
 
 
 def _tidy(name: str, value: str) -> str:
@@ -142,10 +146,7 @@ def _tidy_detail(tag: Tag, name: str, value: str) -> str:
         message = f"{tag}: the detail {name!r} is named like a secret; leave it out"
         raise InvalidEvent(message)
     if looks_secret(value):  # check: no-secret-by-shape
-        if name in _DETAILS_FROM_OUTSIDE:
-            return REDACTED
-        message = f"{tag}: the detail {name!r} holds what looks like a secret; leave it out"
-        raise InvalidEvent(message)
+        return REDACTED
     return _keepable(value, LONG_LIMIT)
 
 
@@ -156,5 +157,5 @@ def _keepable(value: str, limit: int) -> str:
 
 
 def _escape(match: re.Match[str]) -> str:
-    units = match.group().encode("utf-16-be")
+    units = match.group().encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))

@@ -23,7 +23,7 @@ FIRST: Final = bytes(32)
 """What stands as `previous` in link number 1."""
 
 
-class Signer(Protocol):
+class Signer(Verifier, Protocol):
     """What the trail needs of `keys.Keyring`."""
 
     def sign(self, purpose: Purpose, data: bytes) -> Signature:
@@ -90,8 +90,39 @@ def hash_of(link: Link) -> bytes:
     return link_hash(writer=link.writer, number=link.number, at=link.at, previous=link.previous, digest=link.digest)
 
 
+def is_well_formed(row: Link | Head) -> bool:
+    """Whether every field has the type that it claims (a database may hold anything) and can be hashed."""
+    binary = (row.hash, row.signature, row.previous, row.digest) if isinstance(row, Link) else (row.hash, row.signature)
+    texts = [row.writer, row.key_id]
+    if isinstance(row, Link) and row.payload is not None:
+        texts.append(row.payload)
+    try:
+        instant(row.at)
+        for text in texts:
+            text.encode()
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return False
+    return type(row.number) is int and all(isinstance(value, bytes) for value in binary)
+
+
+def is_linked(link: Link, verifier: Verifier) -> bool:
+    """Whether a known audit key signed this link in this place of this chain; nothing is said of its payload."""
+    return (
+        is_well_formed(link)
+        and hash_of(link) == link.hash
+        and is_signed(verifier, link.hash, key_id=link.key_id, signature=link.signature)
+    )
+
+
+def is_genuine(link: Link, verifier: Verifier) -> bool:
+    """Whether a known audit key signed this link, and the payload is the one that it was signed for."""
+    return is_linked(link, verifier) and link.payload is not None and digest_of(link.payload) == link.digest
+
+
 def head_is_signed(head: Head, verifier: Verifier) -> bool:
     """Whether a known audit key signed exactly this head."""
+    if not is_well_formed(head):
+        return False
     data = head_hash(writer=head.writer, number=head.number, tip=head.hash, at=head.at, closed=head.closed)
     return is_signed(verifier, data, key_id=head.key_id, signature=head.signature)
 

@@ -33,9 +33,11 @@ class Tag(StrEnum):
     CREDENTIALS_ISSUED = "credentials:issued"
     CREDENTIALS_REFUSED = "credentials:refused"
     CREDENTIALS_FAILED = "credentials:failed"
+    CREDENTIALS_RATE_LIMITED = "credentials:rate-limited"
     MAPPING_APPLIED = "mapping:applied"
     MAPPING_REJECTED = "mapping:rejected"
     KEYS_ROTATED = "keys:rotated"
+    STORAGE_RESET = "storage:reset"
     AUDIT_CHAIN_STARTED = "audit:chain-started"
     AUDIT_PRUNED = "audit:pruned"
 

@@ -84,7 +84,8 @@ class TrailStore(Protocol):
     def append(self, link: Link, event: Event) -> None:
         """Keep one link, durably before it returns; `columns_of(event)` are its search columns.
 
-        Refuses (`errors.Unavailable`) a second link with the same writer and number: that pair is the key.
+        Refuses (`errors.Unavailable`) a second link with the same writer and number: that pair is the key. Raises it
+        too where the database took the link and kept no row.
         """
 
     def last(self, writer: str) -> Link | None:
@@ -93,20 +94,27 @@ class TrailStore(Protocol):
     def add_head(self, head: Head) -> None:
         """Keep one signed head; it takes the place of an earlier one with the same writer and number."""
 
-    def writers(self) -> Sequence[str]:
-        """All writers that left a link or a head, by name."""
+    def writers(self) -> Mapping[str, int]:
+        """All writers that left a link or a head, by name, and how many rows of both are kept under it.
 
-    def links(self, writer: str) -> Iterator[Link]:
-        """A writer's links by number, read in pages."""
+        A name that is no text (SQLite keeps what it is given) comes as some text; its rows are not read.
+        """
+
+    def newest(self) -> Iterator[str]:
+        """The writers that left a link, the newest (by name, which begins with the time) first, read one by one."""
+
+    def links(self, writer: str, *, after: int | None = None) -> Iterator[Link]:
+        """A writer's links by number, those behind `after`, read in pages; never fails for what stands in a row."""
 
     def heads(self, writer: str) -> Iterator[Head]:
         """A writer's heads, oldest first."""
 
     def search(self, query: Query, *, limit: int, before: str = "") -> Sequence[Link]:
-        """Matching links that have their payload, by event id, the newest first.
+        """Matching links that have their payload and an id, by event id, the newest first.
 
-        `before` is the id of the last event that was seen already (a cursor): the answer goes on behind it.
-        `since` is inclusive, `until` exclusive, both compared with `Link.at`.
+        Finds by the search columns, which only `verify` compares with the events. `before` is the id of the last event
+        that was seen already (a cursor): the answer goes on behind it. `since` is inclusive, `until` exclusive; both
+        are compared with `Link.at`.
         """
 
     def prune(self, before: datetime) -> int:

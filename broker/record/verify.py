@@ -1,7 +1,8 @@
 """Verification: whether the trail is what the broker wrote, all of it and nothing else.
 
 For every link of every chain:
- (1) it can be read, and its number follows the one before      else UNREADABLE, MISSING or OUT_OF_PLACE
+ (1) it can be read, and its number follows the one before; no row is left over
+                                                                else UNREADABLE, MISSING or OUT_OF_PLACE
  (2) it names this chain, and its hash fits its fields          else CHANGED
  (3) `previous` is the hash of the link before                  else BROKEN
  (4) a known audit key signed the hash                          else FORGED
@@ -13,7 +14,7 @@ For every chain:
  (9) it has the links that heads, other chains' first links and anchors say it had
                                                                 else REWRITTEN, CUT or WRITER_GONE
 (10) nothing follows an orderly close                           else AFTER_CLOSE
-(11) it was closed, is alive, was given up on record, or anchors show its end
+(11) it was closed, is alive, was given up on record, or anchors show its very end
                                                                 else NOT_CLOSED (a doubt: it may have crashed)
 (12) the anchors themselves are signed (`anchor.read_anchors`)  else ANCHOR_FORGED (a doubt: they are not relied on)
 
@@ -23,7 +24,7 @@ like one that stopped then. And whoever holds the audit key can write what they 
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -31,7 +32,7 @@ from typing import Final, Protocol
 from broker.keys import Verifier
 from broker.record.anchor import Anchors
 from broker.record.canonical import instant
-from broker.record.chain import FIRST, digest_of, hash_of, head_is_signed, is_signed
+from broker.record.chain import FIRST, digest_of, hash_of, head_is_signed, is_genuine, is_signed, is_well_formed
 from broker.record.event import SEARCH_COLUMNS, SEARCH_LIMIT, Tag
 from broker.record.finding import Finding, Kind, Report
 from broker.record.trail import Head, Link
@@ -45,8 +46,8 @@ LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class Reader(Protocol):
     """The part of `TrailStore` that verification reads."""
 
-    def writers(self) -> Sequence[str]:
-        """All writers that left a link or a head."""
+    def writers(self) -> Mapping[str, int]:
+        """All writers that left a link or a head, with the number of their rows."""
 
     def links(self, writer: str) -> Iterator[Link]:
         """A writer's links by number."""
@@ -70,7 +71,10 @@ class _Chain:
     def __init__(self, writer: str) -> None:
         self.writer = writer
         self.claims: dict[int, _Claim] = {}
-        self.anchored = False
+        self.anchored = -1
+        """The highest link that an anchor shows."""
+        self.rows = 0
+        """Links and heads that were read."""
         self.given_up = False
         self.closed: int | None = None
         self.seen_at = LONG_AGO
@@ -104,8 +108,8 @@ class _Verification:
         if not writers:
             self._find(Kind.EMPTY, "", 0, "The trail is empty.")
         self._gather(writers)
-        for writer in writers:
-            self._walk(self._chain(writer))
+        for writer, rows in writers.items():
+            self._walk(self._chain(writer), rows)
         for chain in self._chains.values():
             if chain.writer not in writers:
                 last = max(chain.claims.values(), key=lambda claim: claim.number)
@@ -122,18 +126,18 @@ class _Verification:
             anchors=self._anchors.lines,
         )
 
-    def _gather(self, writers: Sequence[str]) -> None:
+    def _gather(self, writers: Mapping[str, int]) -> None:
         """Collect what anchors and the first links of all chains claim about any chain."""
         for position in self._anchors.forged:  # (12)
             self._find(Kind.ANCHOR_FORGED, "", position, f"Line {position} of the anchor is not what the broker wrote.")
         for writer, runs in self._anchors.highest.items():
             chain = self._chain(writer)
-            chain.anchored = True
+            chain.anchored = max(number for number, _ in runs.values())
             for number, tip in runs.values():
                 chain.claims[number] = _Claim(number=number, tip=tip, source="the anchor")
         for writer in writers:
             for first in self._readable(self._chain(writer)):
-                if self._is_genuine(first):
+                if is_genuine(first, self._verifier):
                     self._hear(first)
                 break
 
@@ -153,11 +157,16 @@ class _Verification:
             claim = _Claim(number=int(number), tip=bytes.fromhex(tip), source=source)
             self._chain(writer).claims.setdefault(claim.number, claim)
 
-    def _walk(self, chain: _Chain) -> None:
+    def _walk(self, chain: _Chain, rows: int) -> None:
+        """Check a chain that had `rows` rows when the verification began; since then it can only have grown."""
+        chain.rows = 0
         self._hear_heads(chain)
         for link in self._readable(chain):
             self._links += 1
             self._check(chain, link)
+        if chain.rows < rows:  # check: no-row-left-over  # (1)
+            what = f"{rows - chain.rows} rows stand twice in one place, or under a name or number that is none."
+            self._find(Kind.UNREADABLE, chain.writer, chain.number + 1, what)
         cut = [claim for claim in chain.claims.values() if claim.number > chain.number]
         if cut:  # check: cut-tail  # (9)
             last = max(cut, key=lambda claim: claim.number)
@@ -166,7 +175,7 @@ class _Verification:
         if chain.closed is not None and chain.number > chain.closed:  # check: after-close  # (10)
             what = f"The process closed the chain with link {chain.closed}; this was added."
             self._find(Kind.AFTER_CLOSE, chain.writer, chain.closed + 1, what)
-        known_end = chain.closed is not None or chain.given_up or chain.anchored
+        known_end = chain.closed is not None or chain.given_up or chain.anchored >= chain.number
         if not known_end and self._now - chain.seen_at > ALIVE:  # check: orderly-close  # (11)
             what = f"The chain just ends ({instant(chain.seen_at)} is the last of it): a crash, or its end was cut off."
             self._find(Kind.NOT_CLOSED, chain.writer, chain.number, what)
@@ -174,7 +183,8 @@ class _Verification:
 
     def _hear_heads(self, chain: _Chain) -> None:
         for head in self._store.heads(chain.writer):
-            genuine = _is_well_formed(head) and head_is_signed(head, self._verifier)
+            chain.rows += 1
+            genuine = head_is_signed(head, self._verifier)
             if head.writer != chain.writer or not genuine:  # check: head-signature  # (8)
                 self._find(Kind.HEAD_FORGED, chain.writer, head.number, "This head is not signed by an audit key.")
                 continue
@@ -214,17 +224,24 @@ class _Verification:
         self._find(Kind.MISSING, chain.writer, missing, what)
 
     def _check_signature(self, chain: _Chain, link: Link) -> None:
-        """Check (4)."""
-        if not self._is_signed(link):  # check: link-signature
+        """Check (4), and what only a signed link is asked: check (6), and which pruning it records."""
+        if not is_signed(
+            self._verifier, link.hash, key_id=link.key_id, signature=link.signature
+        ):  # check: link-signature
             what = "No audit key that is known here signed it: the broker did not write this."
             self._find(Kind.FORGED, chain.writer, link.number, what)
             return
         chain.seen_at = max(chain.seen_at, link.at)
-        if link.payload is not None and digest_of(link.payload) == link.digest:
-            self._hear_of_pruning(link.payload)
+        if link.payload is None or digest_of(link.payload) != link.digest:
+            return
+        wrong = _wrong_columns(link, link.payload)
+        if wrong:  # check: search-columns
+            what = f"The search columns say something else than the event: {', '.join(wrong)}."
+            self._find(Kind.COLUMNS_CHANGED, chain.writer, link.number, what)
+        self._hear_of_pruning(link.payload)
 
     def _check_payload(self, chain: _Chain, link: Link) -> None:
-        """Checks (5) and (6), and the first half of (7)."""
+        """Check (5), and the first half of (7)."""
         if link.payload is None:
             self._pruned += 1
             chain.pruned_until = max(chain.pruned_until or LONG_AGO, link.at)
@@ -233,11 +250,6 @@ class _Verification:
                 self._find(Kind.COLUMNS_CHANGED, chain.writer, link.number, what)
         elif digest_of(link.payload) != link.digest:  # check: payload-digest
             self._find(Kind.PAYLOAD_CHANGED, chain.writer, link.number, "What the event says was changed.")
-        else:
-            wrong = _wrong_columns(link, link.payload)
-            if wrong:  # check: search-columns
-                what = f"The search columns say something else than the event: {', '.join(wrong)}."
-                self._find(Kind.COLUMNS_CHANGED, chain.writer, link.number, what)
 
     def _hear_of_pruning(self, payload: str) -> None:
         if f'"tag":"{Tag.AUDIT_PRUNED}"' in payload:
@@ -254,31 +266,17 @@ class _Verification:
                 what = "What the event says was removed, and no pruning on record covers it."
                 self._find(Kind.PAYLOAD_REMOVED, chain.writer, link.number, what)
 
-    def _is_signed(self, link: Link) -> bool:
-        return is_signed(self._verifier, link.hash, key_id=link.key_id, signature=link.signature)
-
-    def _is_genuine(self, link: Link) -> bool:
-        return (
-            hash_of(link) == link.hash
-            and self._is_signed(link)
-            and link.payload is not None
-            and digest_of(link.payload) == link.digest
-        )
-
     def _readable(self, chain: _Chain) -> Iterator[Link]:
         """The chain's links; a row that holds what the broker never writes is named and left out."""
         number = 0
-        try:
-            for link in self._store.links(chain.writer):
-                if _is_well_formed(link):
-                    number = link.number
-                    yield link
-                else:
-                    number += 1
-                    self._find(Kind.UNREADABLE, chain.writer, number, "The row holds what the broker never writes.")
-        except (ValueError, TypeError) as error:
-            what = f"The rows from here on cannot be read ({type(error).__name__}) and were not checked."
-            self._find(Kind.UNREADABLE, chain.writer, number + 1, what)
+        for link in self._store.links(chain.writer):
+            chain.rows += 1
+            if is_well_formed(link):
+                number = link.number
+                yield link
+            else:
+                number += 1
+                self._find(Kind.UNREADABLE, chain.writer, number, "The row holds what the broker never writes.")
 
     def _chain(self, writer: str) -> _Chain:
         return self._chains.setdefault(writer, _Chain(writer))
@@ -290,19 +288,6 @@ class _Verification:
             self._kept[finding.certain] += 1
             if self._kept[finding.certain] <= MOST_FINDINGS:  # doubts, which anybody can cause, push nothing out
                 self._findings[finding] = None
-
-
-def _is_well_formed(row: Link | Head) -> bool:
-    """Whether every field has the type that it claims (a database may hold anything) and can be hashed."""
-    binary = (row.hash, row.signature, row.previous, row.digest) if isinstance(row, Link) else (row.hash, row.signature)
-    texts = (row.writer, row.key_id, (row.payload or "") if isinstance(row, Link) else "")
-    try:
-        instant(row.at)
-        for text in texts:
-            text.encode()
-    except (ValueError, TypeError, AttributeError, OverflowError):
-        return False
-    return type(row.number) is int and all(isinstance(value, bytes) for value in binary)
 
 
 def _wrong_columns(link: Link, payload: str) -> list[str]:

@@ -3,14 +3,21 @@
 import csv
 import io
 import json
+import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 from cli.stage import Place, run
 
+from broker.app import open_trail
 from broker.cli.opened import operator
+from broker.keys import Keyring
+from broker.record.event import Event, Outcome, Tag
+from broker.record.ids import uuid7
+from broker.settings import load
 
 
 def sql(place: Place, *statements: str) -> None:
@@ -22,6 +29,10 @@ def sql(place: Place, *statements: str) -> None:
     connection.close()
 
 
+def a_note(now: datetime, *, reason: str) -> Event:
+    return Event(tag=Tag.ATTEMPTS_RESET, outcome=Outcome.DONE, at=now, id=uuid7(now, token_bytes), reason=reason)
+
+
 def exported(place: Place, *arguments: str) -> list[dict[str, dict[str, str]]]:
     lines = place.run("audit", "export", *arguments).stdout.splitlines()
     return [json.loads(line)["audit"] for line in lines]
@@ -31,9 +42,66 @@ def test_search_shows_the_newest_first_a_line_each_in_aligned_columns(furnished:
     result = furnished.run("audit", "search")
     rows = [line.split() for line in result.stdout.splitlines()]
     assert len(rows) == len(exported(furnished)) >= 3
-    assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
-    assert result.stderr.split()[:4] == ["AT", "TAG", "OUTCOME", "WHO"]
-    assert len({line.index(f" {line.split()[2]} ") for line in result.stdout.splitlines()}) == 1
+    assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
+    assert {row[0] for row in rows} == {"yes"}
+    assert result.stderr.split()[:5] == ["PROVEN", "AT", "TAG", "OUTCOME", "WHO"]
+    assert len({line.index(f" {line.split()[3]} ") for line in result.stdout.splitlines()}) == 1
+
+
+def test_what_happened_in_one_millisecond_stands_in_the_order_of_its_chain(place: Place) -> None:
+    """The ids of events of one instant are random."""
+    at = datetime(2026, 12, 1, 9, 0, 0, 5000, tzinfo=UTC)
+    with open_trail(load(place.file, {}).settings, place.stand) as trail:
+        for number in range(9):
+            now = at + timedelta(microseconds=999 - 100 * number)
+            trail.record(a_note(now, reason=f"event {number}"))
+    found = place.run("audit", "search", "--since", "2026-12-01", "--until", "2026-12-02").stdout
+    assert re.findall("event [0-9]", found) == [f"event {number}" for number in range(8, -1, -1)]
+
+
+LIE = "UPDATE trail_links SET payload = replace(payload, 'test', 'else') WHERE number = 2"
+ODD = {
+    "changed": LIE,
+    "no-text": "UPDATE trail_links SET payload = CAST(x'7bff' AS TEXT) WHERE number = 2",
+    "blob": "UPDATE trail_links SET payload = x'7bff' WHERE number = 2",
+    "no-json": "UPDATE trail_links SET payload = '{' WHERE number = 2",
+    "acts-on-the-screen": "UPDATE trail_links SET payload = char(27) || '[2J' || char(10) || 'x' WHERE number = 2",
+    "writer": "UPDATE trail_links SET writer = CAST(x'1bff' AS TEXT) WHERE number = 2",
+    "at": "UPDATE trail_links SET at = 'then' WHERE number = 2",
+    "number": "UPDATE trail_links SET number = 'two' WHERE number = 2",
+}
+
+
+@pytest.mark.parametrize("statement", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("command", [("search",), ("export",), ("export", "--format", "csv")])
+def test_what_the_broker_did_not_write_is_shown_as_such(place: Place, command: tuple[str, ...], statement: str) -> None:
+    clean = place.run("audit", *command)
+    sql(place, statement)
+    result = place.run("audit", *command)
+    assert (clean.exit_code, result.exit_code) == (0, 1)
+    lines = result.stdout.splitlines()
+    marks = ("NO ", '{"audit":{"link":{"number":', '"false",')
+    assert sum(line.startswith(marks) for line in lines) == 1
+    assert len(lines) == len(clean.stdout.splitlines())
+    assert all(line.isprintable() for line in lines)
+    assert "1 of these were not written by the broker, or were changed. Run: broker audit verify" in result.stderr
+    assert place.run("audit", "verify").exit_code == 1
+
+
+def test_an_auditor_with_the_public_keys_alone_searches_and_exports(furnished: Place, tmp_path: Path) -> None:
+    keys, file = tmp_path / "keys.json", tmp_path / "auditor.yaml"
+    keys.write_text(furnished.run("keys", "export").stdout, encoding="utf-8")
+    file.write_text(f"storage: {{url: 'sqlite:///{furnished.folder / 'broker.db'}'}}\n", encoding="utf-8")
+    for command in ("search", "export", "verify"):
+        assert run("--config", str(file), "audit", command, "--keys", str(keys)).exit_code == 0
+        assert run("--config", str(file), "audit", command).exit_code == 10
+
+
+def test_a_finding_does_not_act_on_the_screen(place: Place) -> None:
+    sql(place, "UPDATE trail_links SET writer = char(27) || '[2J' WHERE number = 2")
+    result = place.run("audit", "verify")
+    assert result.exit_code == 1
+    assert all(line.isprintable() for line in result.stdout.splitlines())
 
 
 def test_search_is_narrowed_by_tag_text_and_time(place: Place) -> None:
@@ -129,4 +197,6 @@ def test_what_has_not_happened_yet_cannot_be_pruned(place: Place) -> None:
 def test_a_database_that_is_not_there_is_a_neighbour_that_is_away(tmp_path: Path) -> None:
     file = tmp_path / "broker.yaml"
     file.write_text("storage: {url: 'sqlite:///none.db'}\n", encoding="utf-8")
-    assert run("--config", str(file), "audit", "search").exit_code == 9
+    keys = tmp_path / "keys.json"
+    keys.write_text(Keyring.generate(now=datetime.now(UTC)).public_keys().to_text(), encoding="utf-8")
+    assert run("--config", str(file), "audit", "search", "--keys", str(keys)).exit_code == 9

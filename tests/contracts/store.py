@@ -764,6 +764,23 @@ class TrailContract:
         assert list(storage.trail.links("w1")) == [link]
         storage.trail.append(a_link(event, writer="w2", number=1), event)
 
+    def test_a_database_that_takes_a_link_and_keeps_none_is_refused(self, storage: Storage) -> None:
+        """By a trigger, say: the process would believe that the event is written down."""
+        drop = ["CREATE TRIGGER t BEFORE INSERT ON trail_links BEGIN SELECT RAISE(IGNORE); END"]
+        if not storage.database.is_sqlite:
+            drop = [
+                "CREATE FUNCTION f() RETURNS trigger AS 'BEGIN RETURN NULL; END' LANGUAGE plpgsql",
+                "CREATE TRIGGER t BEFORE INSERT ON trail_links FOR EACH ROW EXECUTE FUNCTION f()",
+            ]
+        fill(storage, 1)
+        with storage.database.write("test") as connection:
+            for statement in drop:
+                connection.exec_driver_sql(statement)
+        with pytest.raises(Unavailable) as refused:
+            storage.trail.append(a_link(an_event(2), number=2), an_event(2))
+        assert refused.value.neighbour == "audit trail"
+        assert [link.number for link in storage.trail.links("w1")] == [1]
+
     def test_of_fifty_at_once_one_takes_the_place(self, storage: Storage) -> None:
         def append(number: int) -> bool:
             try:
@@ -796,11 +813,25 @@ class TrailContract:
             assert list(storage.trail.heads("w1")) == [*heads[:2], last]
 
     def test_writers_are_all_that_left_a_link_or_a_head(self, storage: Storage) -> None:
-        assert list(storage.trail.writers()) == []
-        fill(storage, 1)
+        assert not storage.trail.writers()
+        fill(storage, 3)
         storage.trail.add_head(a_head(1))
         storage.trail.add_head(a_head(1, writer="w0"))
-        assert list(storage.trail.writers()) == ["w0", "w1"]
+        assert list(storage.trail.writers().items()) == [("w0", 1), ("w1", 4)]
+
+    def test_the_newest_writers_come_first_by_name(self, storage: Storage) -> None:
+        assert list(storage.trail.newest()) == []
+        for number, writer in enumerate(("w2", "w10", "w3")):
+            storage.trail.append(a_link(an_event(number), writer=writer, number=1), an_event(number))
+        storage.trail.add_head(a_head(1, writer="w9"))
+        assert list(storage.trail.newest()) == ["w3", "w2", "w10"]
+
+    def test_links_go_on_behind_a_number(self, storage: Storage) -> None:
+        links = fill(storage, 7)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("broker.storage.trail.PAGE", 2)
+            assert list(storage.trail.links("w1", after=3)) == links[3:]
+        assert list(storage.trail.links("w1", after=7)) == []
 
     def test_a_search_goes_page_by_page_from_the_newest(self, storage: Storage) -> None:
         links = fill(storage, 7)

@@ -1,6 +1,7 @@
 """A `TrailStore` in memory whose rows a test may alter behind the trail's back, as somebody in the database would."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,11 +31,15 @@ class MemoryTrail:
         self.head_rows = [row for row in self.head_rows if (row.writer, row.number) != (head.writer, head.number)]
         self.head_rows.append(head)
 
-    def writers(self) -> Sequence[str]:
-        return sorted({row.writer for row in self.rows} | {head.writer for head in self.head_rows})
+    def writers(self) -> Mapping[str, int]:
+        return Counter(sorted([*(row.writer for row in self.rows), *(head.writer for head in self.head_rows)]))
 
-    def links(self, writer: str) -> Iterator[Link]:
-        return iter(sorted((row for row in self.rows if row.writer == writer), key=lambda link: link.number))
+    def newest(self) -> Iterator[str]:
+        return iter(sorted({row.writer for row in self.rows}, reverse=True))
+
+    def links(self, writer: str, *, after: int | None = None) -> Iterator[Link]:
+        own = (row for row in self.rows if row.writer == writer and (after is None or row.number > after))
+        return iter(sorted(own, key=lambda link: link.number))
 
     def heads(self, writer: str) -> Iterator[Head]:
         return (row for row in self.head_rows if row.writer == writer)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from record.memory import MemoryTrail
@@ -131,6 +132,14 @@ def test_an_older_anchor_never_replaces_a_newer_one() -> None:
     anchors.add("w", 5, b"5")
     anchors.add("w", 3, b"3")
     assert anchors.highest["w"][0] == (5, b"5")
+
+
+@pytest.mark.parametrize(("shown", "kinds"), [(EVENTS, []), (EVENTS - 1, [Kind.NOT_CLOSED]), (0, [Kind.NOT_CLOSED])])
+def test_only_an_anchor_of_the_very_end_shows_that_nothing_was_cut_off(shown: int, kinds: list[Kind]) -> None:
+    store, writers, now, lines = a_small_trail()
+    newest = [line for line in lines if _audit(line).get("link", {}).get("writer") == writers[2]]
+    report = verify(store, KEYS, now=now + timedelta(days=1), anchors=read_anchors(newest[:shown], KEYS))
+    assert [finding.kind for finding in report.findings] == kinds
 
 
 def test_anchors_of_an_older_day_do_not_count_as_a_cut() -> None:

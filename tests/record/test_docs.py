@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from record.trails import EVENTS, KEYS, OTHER_KEYS, a_small_trail
+from record.trails import EVENTS, KEYS, OTHER_KEYS, a_small_trail, exported
 
 from broker.keys import Purpose
 from broker.record.chain import HEAD, LINK
 from broker.record.event import Event, Outcome, Tag
-from broker.record.export import export_lines
 from broker.record.finding import Kind
-from broker.record.trail import Query
 
 TEXT = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 
@@ -46,7 +44,7 @@ def test_the_auditor_s_program_verifies_an_export_and_the_lines_of_stdout() -> N
     store, writers, _, lines = a_small_trail()
     keys = KEYS.public_keys().to_text()
     expected = dict.fromkeys(writers, EVENTS)
-    assert _check()(list(export_lines(store, Query())), keys) == expected
+    assert _check()(exported(store), keys) == expected
     assert _check()(lines, keys) == expected
 
 

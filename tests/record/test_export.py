@@ -3,19 +3,20 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from record.memory import MemoryTrail
-from record.trails import KEYS, START, Watch, a_small_trail, a_trail, an_event
+from record.trails import KEYS, OTHER_KEYS, START, Watch, a_small_trail, a_trail, an_event, exported
 
-from broker.errors import Unavailable
+from broker.keys import Purpose
 from broker.record import export
 from broker.record.anchor import read_anchors
-from broker.record.canonical import parse
+from broker.record.canonical import canonical, parse
 from broker.record.event import Event, Outcome, Tag
-from broker.record.export import CSV_COLUMNS, export_csv, export_lines
-from broker.record.trail import Link, Query
+from broker.record.export import CSV_COLUMNS, csv_heading, csv_line, matching
+from broker.record.trail import Query
 
 
 def _store(*events: Event) -> MemoryTrail:
@@ -27,7 +28,7 @@ def _store(*events: Event) -> MemoryTrail:
 
 
 def _ids(store: MemoryTrail, query: Query) -> list[str]:
-    return [json.loads(line)["audit"]["event"]["id"] for line in export_lines(store, query)]
+    return [json.loads(line)["audit"]["event"]["id"] for line in exported(store, query)]
 
 
 @pytest.mark.parametrize("page", [1, 2, 7, 500])
@@ -41,17 +42,17 @@ def test_every_event_comes_once_and_newest_first_whatever_the_page(page: int, mo
 
 def test_an_export_is_an_anchor() -> None:
     store, writers, _, _ = a_small_trail()
-    anchors = read_anchors(export_lines(store, Query()), KEYS.public_keys())
+    anchors = read_anchors(exported(store), KEYS.public_keys())
     assert (anchors.forged, anchors.ignored, set(anchors.highest)) == ([], 0, set(writers))
 
 
 def test_it_is_read_in_pages_while_it_is_consumed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE", 2)
     store = _store(*[an_event(START + timedelta(seconds=number)) for number in range(9)])
-    lines = export_lines(store, Query())
-    next(lines)
+    found = matching(store, Query(), KEYS)
+    next(found)
     store.rows.clear()
-    assert len(list(lines)) == 1
+    assert len(list(found)) == 1
 
 
 @pytest.mark.parametrize(
@@ -75,20 +76,9 @@ def test_the_query_narrows(query: Query, found: list[int]) -> None:
     assert _ids(_store(*events), query) == [events[number].id for number in found]
 
 
-def test_a_cursor_that_does_not_move_is_an_error_and_not_an_endless_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "PAGE", 1)
-
-    class Stuck(MemoryTrail):
-        def search(self, query: Query, *, limit: int, before: str = "") -> list[Link]:  # noqa: ARG002
-            return list(super().search(query, limit=limit))
-
-    store = Stuck(rows=_store(an_event()).rows)
-    with pytest.raises(Unavailable):
-        list(zip(range(5), export_lines(store, Query()), strict=False))
-
-
 def _table(store: MemoryTrail) -> list[dict[str, str]]:
-    text = "".join(export_csv(store, Query(tag=Tag.CREDENTIALS_ISSUED)))
+    found = matching(store, Query(tag=Tag.CREDENTIALS_ISSUED), KEYS)
+    text = "\r\n".join([csv_heading(), *(csv_line(row) for row in found)])
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -101,6 +91,7 @@ def test_csv_has_every_field() -> None:
     assert json.loads(row["details"]) == dict(event.details)
     assert row["actor_name"] == "Åsa Öberg"
     assert row["tag"] == "credentials:issued"
+    assert row["proven"] == "true"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +103,62 @@ def test_no_cell_is_a_formula(cell: str) -> None:
     assert row["subject"].lstrip()[:1] not in set("=+-@|%\t\r\n\uff1d")
 
 
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "%x", "\uff1d1"])
+@pytest.mark.parametrize("before", ["x;", "x;;", "x; ", 'x;"', "x;'", 'x; ""', "x,", "x|", ";"])
+def test_no_part_of_a_cell_is_a_formula_where_something_else_is_the_separator(before: str, formula: str) -> None:
+    """A German spreadsheet splits at semicolons, whatever the quotes say."""
+    (row,) = _table(_store(an_event(subject=before + formula)))
+    assert row["subject"] == f"{before}'{formula}"
+
+
+@pytest.mark.parametrize("cell", ["CN=Ada,OU=People", "a;b", "S-1-5-21", "x = 1", "2026-11-23T10:00:00+02:00"])
+def test_what_is_no_formula_stays_as_it_is(cell: str) -> None:
+    (row,) = _table(_store(an_event(subject=cell)))
+    assert row["subject"] == cell
+
+
+def _lie(store: MemoryTrail, **fields: object) -> None:
+    """Change the newest event behind the trail's back."""
+    store.rows[-1] = replace(store.rows[-1], **fields)  # type: ignore[arg-type]  # by name, as the test wrote them
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"payload": canonical(an_event(START, actor="somebody-else"))},
+        {"payload": canonical(an_event(START)).replace("{", "{ ", 1)},
+        {"payload": "["},
+        {"payload": '"}},"proven":true,"x":{"y":{"'},
+        {"payload": "{}\n{}"},
+        {"payload": "\udcff"},
+        {"payload": b"\xff"},
+        {"signature": OTHER_KEYS.sign(Purpose.AUDIT, b"x").value},
+        {"number": 77},
+        {"number": "one"},
+        {"hash": 7},
+        {"writer": "\x1b[2J"},
+        {"writer": "\udcff"},
+    ],
+)
+def test_an_event_that_the_broker_did_not_write_is_marked_so(lie: dict[str, object]) -> None:
+    store = _store(an_event(START), an_event(START + timedelta(seconds=1)))
+    assert [row["proven"] for row in _table(store)] == ["true", "true"]
+    _lie(store, **lie)
+    assert [row["proven"] for row in _table(store)] == ["false", "true"]
+    first, *others = exported(store)
+    assert first.isprintable()
+    assert first.encode()
+    audit = json.loads(first)["audit"]
+    assert (audit["proven"], set(audit)) == (False, {"proven", "link", "text"})
+    anchors = read_anchors([first, *others], KEYS)
+    assert (anchors.forged, anchors.lines) == ([1], 2)
+
+
+def test_an_event_of_another_key_is_not_proven() -> None:
+    found = matching(_store(an_event()), Query(), OTHER_KEYS)
+    assert {row.proven for row in found} == {False}
+
+
 def test_no_cell_breaks_its_row() -> None:
     store = _store(an_event(subject='a"b,c\r\nd', actor_name="x\u2028y"))
     (row,) = _table(store)
@@ -121,6 +168,6 @@ def test_no_cell_breaks_its_row() -> None:
 
 def test_an_exported_event_reads_back() -> None:
     event = an_event(START)
-    (line, _) = export_lines(_store(event), Query())
+    (line, _) = exported(_store(event))
     payload = json.dumps(json.loads(line)["audit"]["event"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     assert parse(payload) == event

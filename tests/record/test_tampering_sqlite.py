@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from record.trails import EVENTS, KEYS, Watch, a_small_trail, an_event
+from record.trails import EVENTS, KEYS, Watch, a_small_trail, an_event, exported
 
-from broker.errors import Unavailable
 from broker.record.anchor import read_anchors
+from broker.record.canonical import visible
 from broker.record.event import SEARCH_COLUMNS
-from broker.record.export import export_lines
+from broker.record.export import csv_line, json_line, matching
 from broker.record.finding import Finding, Kind, Report
 from broker.record.trail import Query
 from broker.record.verify import verify
@@ -146,12 +148,93 @@ def test_a_changed_head_is_named(
     assert _kinds(_verified(file, now).findings, writers[chain]) & {Kind.HEAD_FORGED, Kind.UNREADABLE}
 
 
-def test_a_text_that_is_no_text_gives_no_clean_verdict(
+NO_TEXT = "CAST(x'7bff7d' AS TEXT)"
+ODD_VALUES = {"no-utf-8": NO_TEXT, "blob": "x'ff'", "empty-blob": "x''"}
+ODD_CHANGES = {
+    **{
+        f"{name}-{kind}": f"{name} = {value}"
+        for name in ("writer", "payload", "key_id", "number", "actor", "id")
+        for kind, value in ODD_VALUES.items()
+    },
+    "payload-no-json": "payload = '{'",
+    "payload-deep": f"payload = '{'[' * 9999}'",
+    "payload-list": "payload = '[]'",
+    "payload-list-and-digest": f"payload = '[]', digest = x'{sha256(b'[]').hexdigest()}'",
+    "hash-number": "hash = 9000000000",
+    "number-between": "number = 3.5",
+    "at-real": "at = 1e300",
+}
+COPIED = (
+    "INSERT INTO trail_links SELECT {writer}, number, at, previous, digest, hash, signature, key_id, payload, {id}, "  # noqa: S608 (as above)
+    f"{', '.join(SEARCH_COLUMNS[1:])} FROM trail_links {HERE}"
+)
+HEAD = "WHERE writer = :writer AND number = 2 + :number"
+HEAD_COPIED = (
+    "INSERT INTO trail_heads SELECT {writer}, number, hash, at, closed, signature, key_id "  # noqa: S608 (as above)
+    f"FROM trail_heads {HEAD}"
+)
+ODD = {
+    **{name: f"UPDATE trail_links SET {change} {HERE}" for name, change in ODD_CHANGES.items()},  # noqa: S608 (as above)
+    "copied-to-a-blob-of-the-name": COPIED.format(writer="CAST(writer AS BLOB)", id="'e'"),
+    "copied-to-no-utf-8": COPIED.format(writer=NO_TEXT, id="'e'"),
+    "head-copied-to-a-blob": HEAD_COPIED.format(writer="CAST(writer AS BLOB)"),
+    "head-copied-to-no-utf-8": HEAD_COPIED.format(writer=NO_TEXT),
+    "head-key": f"UPDATE trail_heads SET key_id = {NO_TEXT} {HEAD}",  # noqa: S608 (as above)
+    "head-number": f"UPDATE trail_heads SET number = {NO_TEXT} {HEAD}",  # noqa: S608 (as above)
+}
+
+
+@pytest.mark.parametrize("statement", ODD.values(), ids=ODD.keys())
+def test_a_row_that_the_broker_never_writes_is_found_and_stops_nothing(
+    pristine: tuple[Path, list[str], datetime, list[str]], file: Path, statement: str
+) -> None:
+    """Neither the verification, nor an export, nor the start of the next process."""
+    _run(file, statement, writer=pristine[1][1], number=3)
+    report = _verified(file, pristine[2])
+    assert not report.intact
+    assert all(visible(str(finding)).encode() for finding in report.findings)
+    storage = _open(file)
+    found = list(matching(storage.trail, Query(), KEYS))
+    assert sum(row.proven for row in found) >= 3 * EVENTS - 1
+    assert all((json_line(row) + csv_line(row)).encode() for row in found)
+    trail = AuditTrail(storage.trail, KEYS, clock=Watch(), randomness=secrets.token_bytes, stream=BytesIO())
+    trail.record(an_event())
+    trail.tick(pristine[2])
+    storage.close()
+
+
+def test_a_row_that_stands_twice_is_found_wherever_a_page_ends(
+    pristine: tuple[Path, list[str], datetime, list[str]], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key forbids it; who may change the table may drop the key."""
+    again = partial(_run, file, COPIED.format(writer="writer", id="'e'"), writer=pristine[1][1], number=3)
+    with pytest.raises(sqlite3.IntegrityError):
+        again()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "CREATE TABLE loose AS SELECT * FROM trail_links; DROP TABLE trail_links;"
+            "ALTER TABLE loose RENAME TO trail_links"
+        )
+    assert _verified(file, pristine[2]).findings == ()
+    again()
+    for page in (1, 2, 3, 4, 500):
+        monkeypatch.setattr("broker.storage.trail.PAGE", page)
+        report = _verified(file, pristine[2])
+        assert {(f.writer, f.kind) for f in report.findings if f.certain} & {
+            (pristine[1][1], Kind.OUT_OF_PLACE),
+            (pristine[1][1], Kind.UNREADABLE),
+        }, page
+
+
+def test_a_chain_cannot_be_kept_from_its_witnesses_by_a_search_column(
     pristine: tuple[Path, list[str], datetime, list[str]], file: Path
 ) -> None:
-    _run(file, "UPDATE trail_links SET payload = CAST(x'ff' AS TEXT) WHERE number = 3")
-    with pytest.raises(Unavailable):
-        _verified(file, pristine[2])
+    victim = pristine[1][2]
+    _run(file, "UPDATE trail_links SET tag = '' WHERE writer = :writer AND number = 1", writer=victim)
+    _write(file, 1)
+    for table in ("trail_links", "trail_heads"):
+        _run(file, f"DELETE FROM {table} WHERE writer = :writer", writer=victim)  # noqa: S608 (names above)
+    assert _kinds(_verified(file, pristine[2]).findings, victim) == {Kind.WRITER_GONE}
 
 
 def _write(file: Path, count: int) -> str:
@@ -188,7 +271,7 @@ def test_threads_and_forked_processes_write_gapless_chains_into_one_file(
     chains = {writer: [link.number for link in storage.trail.links(writer)] for writer in storage.trail.writers()}
     assert chains[trail.writer] == list(range(1, 83))
     assert sorted(map(len, chains.values())) == [EVENTS] * 3 + [11, 11, 82]
-    lines = list(export_lines(storage.trail, Query()))
+    lines = exported(storage.trail)
     storage.close()
     assert len(lines) == 3 * EVENTS + 11 + 11 + 82
     assert _verified(file, pristine[2] + timedelta(seconds=1), lines).findings == ()

@@ -10,8 +10,9 @@ from record.memory import MemoryTrail
 
 from broker.keys import Keyring
 from broker.record.event import Event, Outcome, Tag
+from broker.record.export import json_line, matching
 from broker.record.ids import uuid7
-from broker.record.trail import TrailStore
+from broker.record.trail import Query, TrailStore
 from broker.record.writer import AuditTrail
 
 START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
@@ -80,3 +81,8 @@ def a_small_trail(store: TrailStore | None = None) -> tuple[TrailStore, list[str
             trail.close(watch())
         writers.append(trail.writer)
     return store, writers, watch.now + timedelta(seconds=30), stream.getvalue().decode().splitlines()
+
+
+def exported(store: TrailStore, query: Query | None = None) -> list[str]:
+    """The export as JSON lines."""
+    return [json_line(found) for found in matching(store, query or Query(), KEYS)]
