@@ -53,7 +53,7 @@ def document(mappings: int) -> str:
             '      source_ip: {in: ["10.0.0.0/8"], not_in: ["10.66.0.0/16"]}',
             f"    owner: team-{n % 100}@corp.example",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "..."]) + "\n"
 
 
 def person() -> frozenset[Group]:

@@ -211,7 +211,7 @@ def openapi() -> str:
             "  corp-ad: {type: ldap, servers: ['ldaps://localhost'], bind_dn: x, password: x, user_bases: ['DC=x']}\n",
             encoding="utf-8",
         )
-        (Path(folder) / "mappings.yaml").write_text("version: 1\n", encoding="utf-8")
+        (Path(folder) / "mappings.yaml").write_text("version: 1\n...\n", encoding="utf-8")
         key = "[default]\naws_access_key_id = none\naws_secret_access_key = none\n"
         (Path(folder) / "aws-key").write_text(key, encoding="utf-8")
         Keyring.generate(now=utc_now()).save(Path(folder) / "keys.json")
@@ -221,7 +221,8 @@ def openapi() -> str:
             proxies=Proxies(networks=(), tls_header=""),
             monitors=(),
             csrf_secret="none",  # noqa: S106 (nobody is served)
-            checks={},
+            needs={},
+            neighbours={},
             is_owner=lambda _: False,
         )
         try:

@@ -71,12 +71,17 @@ def plain_group(name: str, provider: str = "okta") -> Group:
 
 def text_of(document: Mapping[str, Any]) -> str:
     """The document as a file (JSON is YAML)."""
-    return json.dumps(document, indent=1)
+    return whole(json.dumps(document, indent=1))
+
+
+def whole(text: str) -> str:
+    """The text with the mark of its end."""
+    return text if text.endswith("\n...\n") else text.rstrip("\n") + "\n...\n"
 
 
 def document_of(document: Mapping[str, Any] | str, **more: Any) -> Document:  # noqa: ANN401 (as read_document takes)
     """Read it as `mappings.yaml`."""
-    text = document if isinstance(document, str) else text_of(document)
+    text = whole(document) if isinstance(document, str) else text_of(document)
     return read_document({"mappings.yaml": text}, CONDITIONS, **more)
 
 

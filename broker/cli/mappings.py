@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from broker.app import open_directories
 from broker.cli.chosen import loaded
-from broker.cli.opened import opened
+from broker.cli.opened import stand
 from broker.cli.printed import near
 from broker.clock import utc_now
 from broker.entitle.pin import Unpinned, pin, unpinned
@@ -29,7 +30,7 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
     providers = None
     if not files:
         settings = loaded(context).settings
-        files, providers = settings.mappings.files, dict.fromkeys(settings.providers, True)
+        files, providers = settings.mappings.files, settings.group_forms
     snapshot = read_mapping(read_mapping_files(files), providers=providers, now=utc_now())
     for warning in snapshot.warnings:
         click.echo(f"warning: {near(str(warning))}", err=True)
@@ -51,21 +52,24 @@ def schema() -> None:
 @click.pass_context
 def pin_groups(context: click.Context, *, dry_run: bool) -> None:
     """Write the immutable ids of groups that are named by DN alone into the document, and nothing else."""
-    found, missing = loaded(context), 0
-    with opened(context) as broker:
-        providers = broker.parts.providers
+    settings, missing = loaded(context).settings, 0
+    with open_directories(settings, stand(context)) as providers:
 
         def id_of(group: Unpinned) -> str:
-            known = providers[group.provider].group(group.dn) if group.provider in providers else None
+            known = providers[group.provider].group(group.dn) if group.provider in with_ids else None
             return known.id if known else ""
 
-        for name, text in read_mapping_files(found.settings.mappings.files).items():
+        with_ids = {name for name, form in settings.group_forms.items() if form.has_ids}
+        for name, text in read_mapping_files(settings.mappings.files).items():
             pinned, written = pin(text, name, id_of)
             for group, group_id in written:
                 click.echo(f"{name}: {group}: id: {group_id}")
             for left in unpinned(pinned, name):
                 missing += 1
-                click.echo(f"{name}: {left.name}: the directory has no security group {left.dn}", err=True)
+                why = f"the directory has no security group {left.dn}"
+                if left.provider not in with_ids:
+                    why = f"the groups of {left.provider} have no ids"
+                click.echo(f"{name}: {left.name}: {why}", err=True)
             if written and not dry_run:
                 replace_mapping_file(Path(name), pinned)
     context.exit(1 if missing else 0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from broker.authenticate.identity import GroupForm
 from broker.entitle import canonical
 from broker.entitle.catalogue import Catalogue
 from broker.entitle.check import check
@@ -42,18 +43,22 @@ class Document:
 
 
 def read_document(
-    files: Mapping[str, str], vocabulary: Vocabulary, *, providers: Mapping[str, bool] | None = None
+    files: Mapping[str, str],
+    vocabulary: Vocabulary,
+    *,
+    providers: Mapping[str, GroupForm] | None = None,
+    is_secret: Callable[[str], bool] = lambda _name: False,
 ) -> Document:
     """Read the document that `files` (name -> text) make together.
 
-    `providers`: the names in `broker.yaml`, and whether the groups of each have distinguished names; None: not known,
-    and then what the document itself says about a provider is believed.
+    `providers`: the names in `broker.yaml`, and how the groups of each are known; None: not known, and then what the
+    document itself says about a provider is believed. `is_secret`: whether a name looks like a key or token.
     Raises `ConfigurationError` with every problem, by file and line.
     """
     reader, problems = ConditionReader(vocabulary), _Problems()
     declared = Declared()
     for name, text in files.items():
-        source = read_yaml(text, name, problems.found)
+        source = read_yaml(text, name, problems.found, end_mark=True)
         _File(source, declared, reader, problems).read()
     whole = not problems.found
     plain = _plain(declared, reader)
@@ -65,6 +70,7 @@ def read_document(
             catalogue=catalogue,
             providers=providers,
             with_dns=providers_with_dns(declared),
+            is_secret=is_secret,
             whole=whole,
             problem=problems.add,
             warning=warnings.add,

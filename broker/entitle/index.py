@@ -12,6 +12,7 @@ from broker.authenticate.identity import Group
 from broker.entitle.catalogue import Catalogue, Names
 from broker.entitle.dn import DN, parse_dn
 from broker.entitle.entitlement import Rule
+from broker.entitle.group_id import fold_id
 from broker.entitle.template import Template
 
 
@@ -23,6 +24,7 @@ class GroupRef:
     """In the document."""
     provider: str
     id: str = ""
+    """As `fold_id` writes it."""
     dn: str = ""
     """Normalised."""
     plain: str = ""
@@ -33,7 +35,7 @@ class GroupRef:
         if group.provider != self.provider:  # check: other-provider
             return False
         if self.id:  # check: id-decides
-            return group.id == self.id
+            return fold_id(group.id) == self.id
         if self.dn:
             named = distinguished(group)
             return named is not None and str(named) == self.dn
@@ -41,7 +43,7 @@ class GroupRef:
 
     def replaced_by(self, group: Group) -> bool:
         """Whether `group` has the DN (or plain name) that is written here, under another id than is written here."""
-        if group.provider != self.provider or not self.id or group.id == self.id:
+        if group.provider != self.provider or not self.id or fold_id(group.id) == self.id:
             return False
         if self.dn:
             named = distinguished(group)
@@ -131,7 +133,7 @@ class Index:
         """Every rule that one of `groups` makes count; a rule as often as groups do."""
         for group in groups:
             named = distinguished(group)
-            found = dict(self._by_id.get((group.provider, group.id), {}))
+            found = dict(self._by_id.get((group.provider, fold_id(group.id)), {}))
             if named is not None:
                 found |= self._by_dn.get((group.provider, str(named)), {})
             elif not group.dn:

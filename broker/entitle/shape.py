@@ -4,7 +4,9 @@ Nothing here knows whether a name exists elsewhere: that is `check.py`. Conditio
 that arrives in `conditions.py` gives them their types.
 """
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
@@ -22,9 +24,10 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 
 from broker.challenge.proof import Method
-from broker.duration import Duration, Instant, refusal
+from broker.duration import Duration, Instant, format_duration, refusal
 from broker.entitle.arn import PARTITION, parse_iam_role
 from broker.entitle.dn import parse_dn
+from broker.entitle.group_id import fold_id
 from broker.entitle.template import parse_template
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -32,8 +35,13 @@ TAG_KEY = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$"
 ACCOUNT_ID = r"^[0-9]{12}$"
 EXTERNAL_ID = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
 """sts:AssumeRole, parameter ExternalId."""
-LINE = r"^[^\x00-\x1f\x7f]{1,256}$"
+UNSHOWN = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""Controls, line ends, and marks that turn the direction of what follows: in no text, not even as an escape."""
+LINE = rf"^[^ {UNSHOWN}](?:[^{UNSHOWN}]{{0,254}}[^ {UNSHOWN}])?$"
 TARGET = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
+
+FIRST, LAST, OLDEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC), timedelta(days=3660)
+"""Of what a test may speak: far from where the calendar ends, in any zone."""
 
 PATTERNS = {
     NAME: "a name is 1-64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit",
@@ -41,7 +49,7 @@ PATTERNS = {
     ACCOUNT_ID: "an account id is 12 digits",
     EXTERNAL_ID: "an external id is 2-1224 letters, digits and _+=,.@:/-",
     PARTITION: "a partition is aws, aws-cn, aws-us-gov, aws-eusc, or one of the aws-iso family",
-    LINE: "one line of 1-256 characters",
+    LINE: "one line of 1-256 characters, with no space at its ends and no control characters",
     TARGET: "account/role, with * for any account or any role",
 }
 """What each pattern means, for people."""
@@ -62,9 +70,27 @@ def _must(parse: Callable[[str], object]) -> AfterValidator:
 
 def _distinguished(text: str) -> str:
     try:
-        return str(parse_dn(text))
+        name = str(parse_dn(text))
     except ValueError as error:
         raise refusal(str(error)) from None
+    if re.search(f"[{UNSHOWN}]", name):  # check: dn-on-one-line
+        reason = "a control character in a distinguished name (a line end too: write a folded name with >-)"
+        raise refusal(reason)
+    return name
+
+
+def _reachable(instant: datetime) -> datetime:
+    if not FIRST <= instant <= LAST:  # check: test-instant-bounds
+        reason = f"a test is about a moment between {FIRST:%Y-%m-%d} and {LAST:%Y-%m-%d}"
+        raise refusal(reason)
+    return instant
+
+
+def _recent(age: timedelta) -> timedelta:
+    if age > OLDEST:  # check: test-age-bounds
+        reason = f"at most {format_duration(OLDEST)}"
+        raise refusal(reason)
+    return age
 
 
 def _has_field(text: str) -> None:
@@ -98,7 +124,7 @@ class GroupShape(Model):
     """A directory group. Where an `id` is given it decides, and `dn` or `name` are for people."""
 
     provider: Name
-    id: Line | None = None
+    id: Annotated[Line, AfterValidator(fold_id)] | None = None
     dn: Distinguished | None = None
     name: Line | None = None
 
@@ -218,7 +244,7 @@ class TestMfaShape(Model):
     """Which factors the person of a test has shown, and how long ago."""
 
     methods: list[Method] = Field(min_length=1)
-    age: Duration
+    age: Annotated[Duration, AfterValidator(_recent)]
 
 
 class TestShape(Model):
@@ -226,7 +252,7 @@ class TestShape(Model):
 
     name: Line
     groups: list[Annotated[Annotated[Name, Tag("word")] | Annotated[GroupShape, Tag("fields")], Discriminator(_kind)]]
-    at: Instant | None = None
+    at: Annotated[Instant, AfterValidator(_reachable)] | None = None
     from_: Annotated[str, _must(ip_address)] | None = Field(default=None, alias="from")
     mfa: TestMfaShape | None = None
     tls: Literal["1.0", "1.1", "1.2", "1.3"] | None = None

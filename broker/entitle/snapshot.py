@@ -26,7 +26,7 @@ from broker.entitle.index import Giver, GroupRef, GroupTemplate, Index
 from broker.entitle.template import parse_template
 from broker.errors import ConfigurationError, Problem
 
-FORMAT = 1
+FORMAT = 2
 """Of a dump; another one is refused and the document compiled anew."""
 _DOMAIN = b"broker role mapping 1\n"
 
@@ -86,11 +86,12 @@ class Snapshot:
     mapping_index: Index = field(repr=False)
     deny_index: Index = field(repr=False)
     warnings: tuple[Problem, ...] = field(default=(), repr=False)
-    """What is allowed and probably not meant; known only where the document was read from files."""
+    """What is allowed and probably not meant."""
 
     def dump(self) -> bytes:
         """The compiled form for `load`."""
-        head = {"format": FORMAT, "revision": self.revision, "where": self.where}
+        warnings = [[warning.where, warning.what, warning.remedy] for warning in self.warnings]
+        head = {"format": FORMAT, "revision": self.revision, "where": self.where, "warnings": warnings}
         return json.dumps(head, sort_keys=True).encode() + b"\n" + self.document
 
     def keys(self, target: str) -> Iterator[str]:
@@ -127,7 +128,8 @@ def load(dumped: bytes, vocabulary: Vocabulary, *, built_in: tuple[Condition, ..
             _refuse("damaged")
         plain = json.loads(content)
         builder = _Builder(plain, head["where"], Catalogue(plain), ConditionReader(vocabulary))
-        return builder.build(content, built_in, ())
+        warnings = (Problem(where=where, what=what, remedy=remedy) for where, what, remedy in head["warnings"])
+        return builder.build(content, built_in, tuple(warnings))
     except (ValueError, LookupError, TypeError, UnknownCondition, ValidationError):
         _refuse("not readable by this version of the broker")
 

@@ -2,16 +2,20 @@
 
 libyaml (through PyYAML) parses; here its events become plain data. What two YAML readers may understand differently is
 a problem with a hint, never a guess: duplicate keys, anchors and aliases, tags, merge keys, directives, empty values,
-`yes`/`no`/`on`/`off`, `18:00`, numbers with a leading zero. Size, depth and the number of values are bounded.
+`yes`/`no`/`on`/`off`, `18:00`, numbers with a leading zero. So is what somebody who reviews a change cannot see: line
+ends that only YAML knows, invisible characters, letters that look like others, a text that swallows the lines after it.
+Size, depth and the number of values are bounded.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NoReturn, TypeAlias, Union
 
 import yaml
 
+from broker.entitle.readable import Spot, unreadable
 from broker.errors import ConfigurationError, Problem
 
 Data: TypeAlias = Union[bool, int, float, str, "list[Data]", "dict[str, Data]"]
@@ -23,6 +27,12 @@ MAX_SIZE = 16 * 2**20
 """Characters in one file."""
 MAX_DEPTH = 32
 MAX_VALUES = 2_000_000
+MAX_UNREADABLE = 10
+"""So many lines that a person cannot read are told at once."""
+BLOCKS = ("|", ">")
+"""Styles of texts whose lines are indented, so that they cannot take in the lines that follow."""
+BOM = "\ufeff"
+"""What some editors write before the first character; no part of the text."""
 
 _PLAIN = re.compile(
     r"""(?P<text> [0-9]+ (?: \.[0-9]+){2,})
@@ -38,6 +48,8 @@ _PLAIN = re.compile(
     re.VERBOSE,
 )
 """A plain scalar that is not simply text. No alternative can backtrack more than linearly."""
+_END_MARK = re.compile(r"(?:^|\n)\.\.\.\r?\n\Z")
+_TIGHT_COMMENT = re.compile(r"[ \t]*#[^ \t\r\n#]")
 _UNCLEAR = {
     "empty": ("an empty value", "write the value, or remove the key"),
     "word": ("yes, no, on, off are text to some readers, truth values to others", "write true or false, or use quotes"),
@@ -68,14 +80,18 @@ class Source:
         return _place(self.file, mark)
 
 
-def read_yaml(text: str, file_name: str, problems: list[Problem] | None = None) -> Source:
+def read_yaml(text: str, file_name: str, problems: list[Problem] | None = None, *, end_mark: bool = False) -> Source:
     """Read `text`; an empty file reads as `{}`.
 
+    `end_mark`: the last line must be `...`, YAML's own mark for the end of a document. The first half of a YAML file
+    mostly is a YAML file; that of a file which ends so never does.
     Raises `ConfigurationError` with every problem at once. A caller that looks for more problems gives a list: they
     are appended to it instead, and the caller must raise them in the end.
     """
     reader = _Reader(file_name)
-    reader.read(text)
+    reader.read(text.removeprefix(BOM))
+    if end_mark and not _END_MARK.search(text):  # check: yaml-end-mark
+        reader.not_whole(text)
     if problems is not None:
         problems.extend(reader.problems)
     elif reader.problems:
@@ -113,6 +129,7 @@ class _Reader:
         self._file = file
         self._stack: list[_Open] = []
         self._documents = 0
+        self._text = ""
         self._plain_texts: dict[str, Data] = {}
 
     def read(self, text: str) -> None:
@@ -122,6 +139,12 @@ class _Reader:
             return self._problem(None, "PyYAML came without libyaml", "install PyYAML from a wheel")
         if len(text) > MAX_SIZE:  # check: yaml-size
             return self._problem(None, f"more than {MAX_SIZE} characters", "split it into several files")
+        doubts = list(islice(unreadable(text), MAX_UNREADABLE))
+        if doubts:  # check: yaml-unreadable
+            for found in doubts:
+                self._problem(*found)
+            return None
+        self._text = text
         try:
             self._consume(yaml.parse(text, Loader=loader))
         except yaml.MarkedYAMLError as error:
@@ -131,6 +154,11 @@ class _Reader:
         except _Stop:
             pass
         return None
+
+    def not_whole(self, text: str) -> None:
+        """The file's last line is not the mark of its end."""
+        last = Spot(text.count("\n", 0, -1), 0)
+        self._problem(last, "the file does not end in a line `...`", "add that line: it shows that the file is whole")
 
     def _problem(self, mark: Any, what: str, remedy: str) -> None:  # noqa: ANN401 (as above)
         self.problems.append(Problem(where=_place(self._file, mark), what=what, remedy=remedy))
@@ -165,6 +193,8 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:  # noqa: ANN401 (as above)
         self._refuse_extras(event)
+        if event.start_mark.line != event.end_mark.line and event.style not in BLOCKS:  # check: yaml-one-line
+            self._problem(event.start_mark, "a text over several lines", "write it on one line, or as a block (>-)")
         value = event.value if event.style else self._plain(event)
         top = self._stack[-1] if self._stack else None
         if top is not None and type(top.data) is dict and top.key is None:
@@ -174,6 +204,8 @@ class _Reader:
 
     def _plain(self, event: Any) -> Data:  # noqa: ANN401 (as above)
         text: str = event.value
+        if _TIGHT_COMMENT.match(self._text, event.end_mark.index):  # check: yaml-tight-comment
+            self._problem(event.end_mark, "a comment (#) begins here", "put a space behind #, or the text in quotes")
         known = self._plain_texts.get(text)
         if known is not None:
             return known

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 
-from broker.authenticate.identity import Identity, PersonId
+from broker.authenticate.identity import GroupForm, Identity, PersonId
 from broker.challenge.proof import Proof, Shown
 from broker.clock import Clock
 from broker.entitle.document import read_document
@@ -24,16 +24,20 @@ from broker.evaluate import BUILT_IN, CONDITIONS
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.decide import weigh
 from broker.evaluate.verdict import Refusal, StepUp
+from broker.record.redaction import looks_secret
 
 log = logging.getLogger(__name__)
 
 Files = Mapping[str, str]
 """File name -> text; together one document."""
+Providers = Mapping[str, GroupForm]
+"""The names in `broker.yaml`, and how the groups of each are known."""
 
 
-def read_mapping(files: Files, *, providers: Mapping[str, bool] | None, now: datetime) -> Snapshot:
+def read_mapping(files: Files, *, providers: Providers | None, now: datetime) -> Snapshot:
     """Compile the document, and hold it against its own tests. Raises `ConfigurationError` with every problem."""
-    snapshot = compile_document(read_document(files, CONDITIONS, providers=providers), built_in=BUILT_IN)
+    document = read_document(files, CONDITIONS, providers=providers, is_secret=looks_secret)
+    snapshot = compile_document(document, built_in=BUILT_IN)
     problems = [problem for test in snapshot.tests for problem in _failures(snapshot, test, now)]
     if problems:  # check: mapping-tests
         raise ConfigurationError(problems)
@@ -71,7 +75,7 @@ class Cache:
     macs: Callable[[bytes], list[bytes]]
     """Under every key, the current one first."""
 
-    def get(self, files: Files, providers: Mapping[str, bool]) -> Snapshot | None:
+    def get(self, files: Files, providers: Providers) -> Snapshot | None:
         """The snapshot of exactly this text under these providers, if a broker with our keys left it there."""
         digest = _digest(files, providers)
         try:
@@ -91,7 +95,7 @@ class Cache:
         except ConfigurationError:
             return None
 
-    def put(self, files: Files, providers: Mapping[str, bool], snapshot: Snapshot, now: datetime) -> None:
+    def put(self, files: Files, providers: Providers, snapshot: Snapshot, now: datetime) -> None:
         """Leave it for the next worker; a cache that cannot be written is no reason to stop."""
         digest, dumped = _digest(files, providers), snapshot.dump()
         try:
@@ -100,7 +104,7 @@ class Cache:
             log.warning("the compiled mapping snapshot could not be kept")
 
 
-def _digest(files: Files, providers: Mapping[str, bool]) -> str:
+def _digest(files: Files, providers: Providers) -> str:
     """Of this release and the providers, by which the text is checked; of names and texts, with lengths."""
     digest = hashlib.sha256()
     against = json.dumps(providers, sort_keys=True)
@@ -118,15 +122,16 @@ class InForce:
         read: Callable[[], Files],
         *,
         cache: Cache,
-        providers: Mapping[str, bool],
+        providers: Providers,
         clock: Clock,
     ) -> None:
         """Read once, or raise `ConfigurationError`."""
         self._read, self._cache, self._providers, self._clock = read, cache, dict(providers), clock
         self._files = read()
         self.noted: Callable[[Snapshot | None, str], None] = lambda _snapshot, _why: None
-        """Hears of each change before it counts: the new snapshot, or None and why not."""
+        """Hears of each change before it counts: the new snapshot and which files are gone, or None and why not."""
         self._snapshot = self._compiled(self._files)
+        self._warn()
         self._refused: Files | None = None
         self._seen: Files | None = self._files
         self.refused_at: datetime | None = None
@@ -167,9 +172,18 @@ class InForce:
                 log.error("the changed mapping document is refused, the old one stays:\n%s", error.message)  # noqa: TRY400 (a message for people, not a traceback)
                 self._refused, self.refused_at = files, self._clock()
             return
-        self.noted(snapshot, "")
+        gone = ", ".join(sorted(self._files.keys() - files.keys()))
+        self.noted(snapshot, f"without {gone}" if gone else "")
         self._files, self._snapshot = files, snapshot
         self._refused, self.refused_at = None, None
+        if gone:
+            log.warning("the mapping document in force is now without %s", gone)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Tell what is allowed and probably not meant in what came into force."""
+        for warning in self._snapshot.warnings:
+            log.warning("the mapping document in force: %s", warning)
 
     def _compiled(self, files: Files) -> Snapshot:
         """From the cache (whose tests passed when it was compiled), else from the text."""

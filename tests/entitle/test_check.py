@@ -1,5 +1,6 @@
 """Do the names of the document fit together?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from builders_mapping import (
     sound,
 )
 
+from broker.authenticate.identity import Group, GroupForm
+from broker.entitle.resolve import replaced_groups
 from broker.errors import ConfigurationError
 
 
@@ -90,16 +93,155 @@ def test_a_rule_that_protects_must_not_protect_nothing(rule: dict[str, Any], sec
     assert "the rule protects nothing" in whats(**{section: [rule]})
 
 
-def test_a_value_that_no_account_has_is_warned_about() -> None:
+def test_a_value_that_no_account_has_is_warned_about_where_a_mapping_then_grants_less() -> None:
     found = warnings(mappings=[a_mapping(accounts={"env": ["dev", "tst"], "tags": {"team": ["paymnts"]}})])
     assert "no account has 'tst' as its env" in found
     assert "no account has 'paymnts' as its tags.team" in found
 
 
-def test_a_slip_in_a_mappings_except_would_let_too_much_through_and_is_refused() -> None:
-    selector = {"names": "all", "except": {"env": ["prd"]}}
-    assert "no account has 'prd' as its env" in whats(mappings=[a_mapping(accounts=selector)])
-    assert "no account has 'prd'" in warnings(guardrails=[{**RAIL, "accounts": selector}])
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"env": ["prod", "prd"]},
+        {"names": "all", "except": {"env": ["prd"]}},
+        {"env": ["prod"], "tags": {"team": ["payments", "prd"]}},
+        {"names": "all", "except": {"tags": {"team": ["prd"]}}},
+    ],
+)
+def test_a_slip_that_would_let_too_much_through_is_refused(selector: dict[str, Any]) -> None:
+    """The rest of the rule still protects something, so nobody would notice."""
+    deny = {**DENY, "accounts": selector}
+    assert "no account has 'prd' as its " in whats(denies=[deny])
+    assert "no account has 'prd' as its " in whats(guardrails=[{**RAIL, "accounts": selector}])
+    if "except" in selector:
+        assert "no account has 'prd' as its " in whats(mappings=[a_mapping(accounts=selector)])
+
+
+@pytest.mark.parametrize(
+    ("named", "more"),
+    [
+        ("Block-{account.tags.tema}", {"roles": "all"}),
+        ("Block-{account.tags.tema}-{role}", {}),
+        ("Block-{account.tags.team}", {"accounts": ["bare"], "roles": "all"}),
+        ("Block-{account.env}_{account.tags.team}", {"accounts": {"env": ["lab"]}, "roles": "all"}),
+    ],
+)
+def test_a_deny_by_a_template_that_reads_no_name_is_refused(named: str, more: dict[str, Any]) -> None:
+    accounts = {**sound()["accounts"], "bare": {"id": "999999999998", "env": "lab"}}
+    rule = by_template("block", named=named, **{"accounts": "all", **more})
+    assert "so it matches no group" in whats(accounts=accounts, denies=[rule])
+    assert "so it matches no group" in warnings(accounts=accounts, mappings=[rule])
+    sensible = {**rule, "accounts": "all", "groups": {**rule["groups"], "named": named.replace("tema", "team")}}
+    assert not warnings(accounts=accounts, denies=[sensible])
+
+
+PROVIDERS = {"corp-ad": GroupForm.SID, "okta": GroupForm.NAME}
+
+
+@pytest.mark.parametrize(
+    "group_id",
+    [
+        "S-1-5-21-1-2-3",
+        "S-1-5-21-1-2-3-4-5",
+        "S-1-5-21-1-2-3-04",
+        "S-1-5-21-1-2-3-x",
+        "S-1-5-21-1-2-3 -4",
+        "S-1-5-32-544",
+        "1104",
+        "AWS-Blocked",
+        "b3a1f9d0-9d2b-4a53-8b1e-6f0c7a0a1b2c",
+    ],
+)
+def test_an_id_that_no_group_of_the_provider_can_have_is_refused(group_id: str) -> None:
+    """A deny for it would deny nobody."""
+    groups = {"leavers": {"provider": "corp-ad", "dn": LEAVERS.dn, "id": group_id}}
+    document = sound(groups=groups, denies=[{**DENY, "groups": ["leavers"]}])
+    with pytest.raises(ConfigurationError, match="is its SID, and this is none"):
+        document_of(document, providers=PROVIDERS)
+    document["tests"] = [{"name": "t", "groups": [groups.pop("leavers")], "deny": ["*/*"]}]
+    groups["leavers"] = {"provider": "corp-ad", "id": LEAVERS.id}
+    with pytest.raises(ConfigurationError, match="is its SID, and this is none"):
+        document_of(document, providers=PROVIDERS)
+    document_of({**document, "tests": []}, providers=PROVIDERS)
+    document_of({**document, "tests": []}, providers={**PROVIDERS, "corp-ad": GroupForm.ID})
+
+
+@pytest.mark.parametrize("group_id", [" S-1-5-21-1-2-3-4", "S-1-5-21-1-2-3-4 ", "", "S-1\n", "a\u202eb", "a\x85"])
+@pytest.mark.parametrize("key", ["id", "name"])
+def test_what_a_group_is_known_by_is_one_clean_line(key: str, group_id: str) -> None:
+    assert "with no space at its ends and no control characters" in whats(
+        groups={"leavers": {"provider": "okta", key: group_id}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (LEAVERS.id.lower(), LEAVERS.id),
+        (LEAVERS.id, LEAVERS.id.lower()),
+        ("B3A1F9D0-9D2B-4A53-8B1E-6F0C7A0A1B2C", "b3a1f9d0-9d2b-4a53-8b1e-6f0c7a0a1b2c"),
+        ("b3a1f9d0-9d2b-4a53-8b1e-6f0c7a0a1b2c", "B3A1F9D0-9D2B-4A53-8B1E-6F0C7A0A1B2C"),
+        ("00g1AbC", "00g1AbC"),
+    ],
+)
+def test_an_id_matches_in_each_case_in_which_its_kind_is_written(written: str, read: str) -> None:
+    groups = {"sre": {"provider": "corp-ad", "id": written, "dn": SRE.dn}}
+    snapshot = snapshot_of(groups=groups, mappings=[a_mapping()])
+    member = replace(SRE, id=read)
+    assert len(given(snapshot, member)) == 3
+    assert snapshot.groups[0].means(member)
+    assert not replaced_groups(snapshot, {member})
+    denied = snapshot_of(groups=groups, mappings=[a_mapping()], denies=[DENY])
+    assert not given(denied, replace(member, dn="CN=Renamed,DC=corp,DC=example"))
+
+
+def test_other_ids_match_as_they_are_written() -> None:
+    """Two groups of a provider may differ by case alone."""
+    snapshot = snapshot_of(groups={"sre": {"provider": "okta", "id": "00g1AbC"}}, mappings=[a_mapping()])
+    assert given(snapshot, Group(provider="okta", id="00g1AbC", name="x"))
+    assert not given(snapshot, Group(provider="okta", id="00G1ABC", name="x"))
+
+
+def test_a_deny_names_its_groups_by_id_where_there_are_ids() -> None:
+    """Who may rename a group, or make it anew, would end the deny."""
+    document = sound(denies=[{**DENY, "groups": ["leavers"]}])
+    for form in (GroupForm.SID, GroupForm.ID):
+        with pytest.raises(ConfigurationError, match="mappings pin") as caught:
+            document_of(document, providers={**PROVIDERS, "corp-ad": form})
+        (problem,) = caught.value.problems
+        assert "this deny stops when 'leavers' is moved or renamed" in problem.what
+    document["groups"]["leavers"]["id"] = LEAVERS.id
+    assert not document_of(document, providers=PROVIDERS).warnings
+    mapping_only = sound(mappings=[a_mapping(groups=["leavers"])])
+    assert not document_of(mapping_only, providers=PROVIDERS).warnings
+
+
+def test_an_id_is_refused_where_groups_have_none() -> None:
+    providers = {**PROVIDERS, "corp-ad": GroupForm.DN}
+    with pytest.raises(ConfigurationError, match="have no ids, so this one matches nobody"):
+        document_of(sound(), providers=providers)
+    groups = {"leavers": {"provider": "corp-ad", "dn": LEAVERS.dn}}
+    document = sound(groups=groups, denies=[{**DENY, "groups": ["leavers"]}])
+    (warning,) = document_of(document, providers=providers).warnings
+    assert "group_id_attribute" in warning.remedy
+
+
+@pytest.mark.parametrize("section", ["groups", "accounts", "roles", "guardrails", "mappings", "denies", "tests"])
+def test_no_name_is_a_secret(section: str) -> None:
+    document = sound(
+        guardrails=[RAIL], mappings=[a_mapping()], denies=[DENY], tests=[{"name": "t", "groups": [], "deny": ["*/*"]}]
+    )
+    own = document[section]
+    if isinstance(own, dict):
+        own["wJalrXUtnFEMI7MDENG"] = own.pop(list(own)[-1])
+    else:
+        own[0] = {**own[0], "name": "wJalrXUtnFEMI7MDENG"}
+    document_of(document, is_secret=lambda name: name == "something else")
+    with pytest.raises(ConfigurationError, match="looks like a key, token or password hash") as caught:
+        document_of(document, is_secret=lambda name: name.startswith("wJal"))
+    (problem,) = caught.value.problems
+    assert problem.where.startswith("mappings.yaml:")
+    assert "wJal" not in str(problem)
 
 
 def test_an_account_id_is_declared_once() -> None:
@@ -151,11 +293,11 @@ def test_a_plain_name_is_refused_where_groups_have_distinguished_names() -> None
 
 def test_providers_are_those_of_the_brokers_configuration() -> None:
     document = sound(mappings=[a_mapping(), by_template()])
-    document_of(document, providers={"corp-ad": True, "okta": False})
+    document_of(document, providers={"corp-ad": GroupForm.SID, "okta": GroupForm.NAME})
     for providers, what in [
-        ({"corp-ad": True}, "there is no provider 'okta' in broker.yaml"),
-        ({"corp-ad": False, "okta": False}, "groups of 'corp-ad' have no distinguished names"),
-        ({"corp-ad": True, "okta": True}, "a name alone may be anybody's"),
+        ({"corp-ad": GroupForm.SID}, "there is no provider 'okta' in broker.yaml"),
+        ({"corp-ad": GroupForm.NAME, "okta": GroupForm.NAME}, "groups of 'corp-ad' have no distinguished names"),
+        ({"corp-ad": GroupForm.SID, "okta": GroupForm.ID}, "a name alone may be anybody's"),
     ]:
         with pytest.raises(ConfigurationError, match=what):
             document_of(document, providers=providers)
@@ -211,6 +353,10 @@ def test_a_deny_by_dn_alone_is_warned_about() -> None:
         ({"groups": [], "allow": [], "deny": []}, "this test expects nothing"),
         ({"groups": [], "deny": ["*/*"], "from": "10.1.2"}, "10.1.2"),
         ({"groups": [], "deny": ["*/*"], "at": "2026-12-01T10:00:00"}, "a day like"),
+        ({"groups": [], "deny": ["*/*"], "at": "0001-01-01"}, "between 2000-01-01 and 2999-12-31"),
+        ({"groups": [], "deny": ["*/*"], "at": "9999-12-31"}, "between 2000-01-01 and 2999-12-31"),
+        ({"groups": [], "deny": ["*/*"], "at": "0001-01-01T00:00:00+14:00"}, "a day like"),
+        ({"groups": [], "deny": ["*/*"], "mfa": {"methods": ["totp"], "age": "999999d"}}, "at most 3660d"),
         ({"groups": [], "deny": ["*/*"], "mfa": {"methods": ["sms"], "age": "1m"}}, "this word is not known here"),
         ({"groups": [], "deny": ["*/*"], "mfa": {"methods": [], "age": "1m"}}, "empty"),
         ({"groups": [], "deny": ["*/*"], "mfa": {"methods": ["totp"]}}, "'age' is missing"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders_mapping import a_mapping, by_template, document_of, given, problems_of, snapshot_of, sound
+from builders_mapping import a_mapping, by_template, document_of, given, problems_of, snapshot_of, sound, text_of
 
 from broker.entitle.document import read_document
 from broker.errors import ConfigurationError
@@ -89,7 +89,7 @@ def test_a_condition_that_is_not_enforced_is_refused(conditions: object, what: s
 
 
 def test_a_condition_outside_the_vocabulary_is_refused_whatever_it_is() -> None:
-    document = json.dumps(sound(mappings=[a_mapping(conditions={"tls": {"min": "1.2"}})]))
+    document = text_of(sound(mappings=[a_mapping(conditions={"tls": {"min": "1.2"}})]))
     read_document({"f": document}, CONDITIONS)
     fewer = {name: kind for name, kind in CONDITIONS.items() if name != "tls"}
     with pytest.raises(ConfigurationError, match="unknown condition 'tls'"):
@@ -169,6 +169,10 @@ def test_every_partition_of_aws_is_known(partition: str) -> None:
         ({"provider": "corp-ad"}, "known by its id, its dn or its name"),
         ({"provider": "corp-ad", "dn": "CN=a,DC=x", "name": "a"}, "known by its id, its dn or its name"),
         ({"provider": "corp-ad", "dn": "CN=a;DC=x"}, "needs a backslash"),
+        ({"provider": "corp-ad", "dn": "CN=a,DC=x\n"}, "a control character in a distinguished name"),
+        ({"provider": "corp-ad", "dn": "CN=a\\0a,DC=x"}, "a control character in a distinguished name"),
+        ({"provider": "corp-ad", "dn": "CN=a\u202e,DC=x"}, "a control character in a distinguished name"),
+        ({"provider": "corp-ad", "dn": "CN=a\\E2\\80\\AE,DC=x"}, "a control character in a distinguished name"),
         ({"provider": "corp-ad", "dn": "CN=a,DC=x", "sid": "S-1"}, "unknown key 'sid'"),
     ],
 )
@@ -196,9 +200,9 @@ def test_a_section_of_another_kind_is_refused(section: str, value: str) -> None:
 
 def test_several_files_are_one_document() -> None:
     base, more = sound(), {"version": 1, "mappings": [a_mapping()]}
-    document = read_document({"a.yaml": json.dumps(base), "b.yaml": json.dumps(more)}, CONDITIONS)
+    document = read_document({"a.yaml": text_of(base), "b.yaml": text_of(more)}, CONDITIONS)
     assert document.plain["mappings"]
-    assert document.where == {"sre-reads": "b.yaml:1"}
+    assert document.where == {"sre-reads": "b.yaml:4"}
 
 
 @pytest.mark.parametrize(
@@ -213,8 +217,8 @@ def test_several_files_are_one_document() -> None:
     ],
 )
 def test_a_name_is_declared_once_over_all_files_whatever_its_case(section: str, entry: object) -> None:
-    base = json.dumps(sound(mappings=[a_mapping()]))
-    more = json.dumps({"version": 1, section: entry})
+    base = text_of(sound(mappings=[a_mapping()]))
+    more = text_of({"version": 1, section: entry})
     with pytest.raises(ConfigurationError, match="is declared twice, first at") as caught:
         read_document({"a.yaml": base, "b.yaml": more}, CONDITIONS)
     places = {problem.where.partition(":")[0] for problem in caught.value.problems if "twice" in problem.what}

@@ -106,8 +106,8 @@ def test_a_problem_never_repeats_a_value() -> None:
         ("? {a: b}\n: c\n", "f.yaml:1:3", "a list or mapping as a key"),
         ("a: [b\n", "f.yaml:2:1", "this is not YAML"),
         ("a: b: c\n", "f.yaml:1:5", "this is not YAML"),
-        ("a: \x00\n", "f.yaml:1:1", "a character that YAML does not allow"),
-        ("a: \ud800\n", "f.yaml:1:1", "a character that YAML does not allow"),
+        ("a: \x00\n", "f.yaml:1:4", "a character that does not show (U+0000)"),
+        ("a: \ud800\n", "f.yaml:1:4", "a character that does not show (U+D800)"),
     ],
 )
 def test_what_can_be_misread_is_refused_where_it_stands(text: str, where: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """A new mapping document comes into force whole, or the old one stays."""
 
+import contextlib
 import hmac
 import logging
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 import pytest
 from builders import NOW
 from corridor import MAPPING, SID, World, a_corridor
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
+from broker.authenticate.identity import GroupForm
 from broker.entitle.snapshot import Snapshot
 from broker.errors import ConfigurationError, Unavailable
 from broker.evaluate.verdict import Refusal
@@ -18,7 +22,7 @@ from broker.issue.issuer import Lease
 from broker.record.event import Outcome, Tag
 from broker.record.trail import Query
 
-PROVIDERS = {"corp-ad": True}
+PROVIDERS = {"corp-ad": GroupForm.SID}
 NO_READING = MAPPING.replace("roles: [read-only]}", "roles: [critical]}")
 BROKEN = MAPPING.replace("version: 1", "version: 7")
 NO_DENY = MAPPING.replace("roles: all}", "roles: [critical]}")
@@ -88,7 +92,7 @@ def test_a_change_takes_effect_and_is_recorded_first(world: World, tmp_path: Pat
 def test_a_change_counts_when_two_looks_agree(world: World, tmp_path: Path) -> None:
     with a_corridor(world, tmp_path / "own") as corridor:
         before, file = corridor.parts.mapping().revision, tmp_path / "own" / "mappings.yaml"
-        for half in (NO_READING + "# still being writ", NO_READING):
+        for half in (NO_READING.replace("version: 1", "version: 1 # still being written"), NO_READING):
             file.write_text(half, encoding="utf-8")
             corridor.broker.mapping.look()
             assert corridor.parts.mapping().revision == before
@@ -245,7 +249,7 @@ def test_a_snapshot_made_under_other_keys_or_for_other_providers_is_compiled_ane
     open_with(store, key=b"n" * 32)
     assert len(compiled) == 2
     with pytest.raises(ConfigurationError):
-        open_with(store, key=b"n" * 32, providers={"okta": False})
+        open_with(store, key=b"n" * 32, providers={"okta": GroupForm.NAME})
 
 
 def test_a_store_of_snapshots_that_is_away_stops_nobody(compiled: list[object]) -> None:
@@ -262,7 +266,7 @@ def test_a_tampered_snapshot_in_the_real_database_is_ignored_at_the_next_start(w
         true = corridor.parts.mapping().revision
         with corridor.broker.storage.database.write("test") as connection:
             kept = connection.execute(text("select compiled from snapshots")).scalar_one()
-            lax = read_mapping({"m": NO_DENY.partition("tests:")[0]}, providers=None, now=NOW)
+            lax = read_mapping({"m": NO_DENY.partition("tests:")[0] + "...\n"}, providers=None, now=NOW)
             forged = bytes(kept)[:32] + lax.dump()
             connection.execute(text("update snapshots set compiled = :forged"), {"forged": forged})
     with a_corridor(world, folder) as corridor:
@@ -286,3 +290,122 @@ def test_a_group_made_anew_under_an_old_name_grants_nothing_and_somebody_hears_o
         moment = corridor.moment()
         verdict = lease(corridor.parts, session, role="payments-dev/read-only", asked=None, circumstances=moment)
         assert isinstance(verdict, Refusal)
+
+
+class Folder:
+    """The files of a folder, of which one can go."""
+
+    def __init__(self, **texts: str) -> None:
+        self.texts = {f"{name}.yaml": text for name, text in texts.items()}
+
+    def __call__(self) -> dict[str, str]:
+        return dict(self.texts)
+
+
+DENIES = "version: 1\ndenies:\n" + MAPPING.partition("denies:\n")[2].partition("tests:\n")[0] + "...\n"
+TESTS = "version: 1\ntests:\n" + MAPPING.partition("tests:\n")[2]
+GRANTS = MAPPING.partition("denies:\n")[0] + "...\n"
+
+
+def in_force(files: object, store: Store | None = None) -> InForce:
+    return InForce(files, cache=cache(store or Store()), providers=PROVIDERS, clock=lambda: NOW)  # type: ignore[arg-type]
+
+
+def test_a_file_that_goes_is_told_of_when_what_is_left_comes_into_force(caplog: pytest.LogCaptureFixture) -> None:
+    files, noted = Folder(denies=DENIES, grants=GRANTS), list[str]()
+    mapping = in_force(files)
+    mapping.noted = lambda snapshot, why: noted.append(why) if snapshot else None
+    files.texts["grants.yaml"] = GRANTS.replace("max_session: 4h", "max_session: 3h")
+    mapping.refresh()
+    assert (noted, caplog.text) == ([""], "")
+    del files.texts["denies.yaml"]
+    mapping.refresh()
+    assert noted == ["", "without denies.yaml"]
+    assert "is now without denies.yaml" in caplog.text
+
+
+def test_a_file_cannot_go_whose_denies_a_test_in_another_one_asks_for() -> None:
+    files = Folder(denies=DENIES, grants=GRANTS, tests=TESTS)
+    mapping = in_force(files)
+    before = mapping()
+    del files.texts["denies.yaml"]
+    mapping.refresh()
+    assert mapping() is before
+    assert mapping.refused_at == NOW
+
+
+def test_no_beginning_of_a_changed_file_comes_into_force() -> None:
+    files = Folder(mappings=MAPPING)
+    mapping, whole = in_force(files), MAPPING.replace("max_session: 4h", "max_session: 3h")
+    before = mapping()
+    for end in [*range(0, len(whole), 97), len(whole) - 1, len(whole) - 4]:
+        files.texts["mappings.yaml"] = whole[:end]
+        mapping.refresh()
+        assert mapping() is before, end
+        assert mapping.refused_at == NOW
+    files.texts["mappings.yaml"] = whole
+    mapping.refresh()
+    assert mapping() is not before
+
+
+def test_what_is_probably_not_meant_is_logged_whenever_it_comes_into_force(caplog: pytest.LogCaptureFixture) -> None:
+    odd = MAPPING.replace("accounts: {env: [dev]}", "accounts: {env: [dev, tst]}")
+    told = "no account has 'tst' as its env"
+    store, files = Store(), Folder(mappings=MAPPING)
+    mapping = in_force(files, store)
+    assert told not in caplog.text
+    files.texts["mappings.yaml"] = odd
+    mapping.refresh()
+    assert caplog.text.count(told) == 1
+    mapping.refresh()
+    assert caplog.text.count(told) == 1
+    in_force(files, store)
+    assert caplog.text.count(told) == 2, "a worker that starts from what another one compiled tells it too"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        ("mfa: {methods: [totp], age: 1m}", "mfa: {methods: [totp], age: 999999d}"),
+        ('deny: ["*/*"]', 'deny: ["*/*"]\n    at: 0001-01-01'),
+        ('deny: ["*/*"]', 'deny: ["*/*"]\n    at: 9999-12-31'),
+        ('deny: ["*/*"]', 'deny: ["*/*"]\n    at: 9999-12-31T23:59:59-14:00'),
+    ],
+    ids=lambda harm: harm[1][-20:],
+)
+def test_a_moment_where_the_calendar_ends_is_refused_and_the_old_one_stays(harm: tuple[str, str]) -> None:
+    files = Folder(mappings=MAPPING)
+    mapping = in_force(files)
+    before, noted = mapping(), list[str]()
+    mapping.noted = lambda snapshot, why: noted.append(why) if snapshot is None else None
+    changed = MAPPING.replace(*harm)
+    assert changed != MAPPING
+    files.texts["mappings.yaml"] = changed
+    mapping.refresh()
+    assert (mapping() is before, mapping.refused_at, len(noted)) == (True, NOW, 1)
+
+
+def test_a_name_that_looks_like_a_secret_is_refused_before_it_is_recorded() -> None:
+    secret = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYzEXAMPLEKEYz"
+    with pytest.raises(ConfigurationError, match="this name looks like a key") as refused:
+        read_mapping({"m": MAPPING.replace("sre-reads", secret)}, providers=PROVIDERS, now=NOW)
+    assert secret not in str(refused.value)
+
+
+ODD = st.sampled_from(
+    [
+        *"\n\t :-#&*!|>'\"{}[],?%@`\\d0~\u00e9\ud800",
+        *("9999-12-31", "0001-01-01", "999999d", "9" * 30, "1e999", "24:00", "<<", "...", "---"),
+        *("/../", "::ffff:1.2.3.4/97", "10.0.0.0/-1", "Europe", "S-1-5", "{account}", "CN="),
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(MAPPING)), st.integers(0, 12), ODD), min_size=1, max_size=4))
+def test_whatever_is_written_it_is_a_document_or_a_list_of_problems(changes: list[tuple[int, int, str]]) -> None:
+    """Nothing else gets out of the reader: `refresh` keeps the old document for a list of problems only."""
+    text = MAPPING
+    for at, removed, added in changes:
+        text = text[:at] + added + text[at + removed :]
+    with contextlib.suppress(ConfigurationError):
+        read_mapping({"m": text}, providers=PROVIDERS, now=NOW)

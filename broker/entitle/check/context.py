@@ -1,9 +1,10 @@
 """What every check is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from broker.authenticate.identity import GroupForm
 from broker.entitle.catalogue import Catalogue
 from broker.entitle.declared import Declared, Entry
 from broker.entitle.shape import TemplateShape
@@ -23,10 +24,12 @@ class Context:
 
     declared: Declared
     catalogue: Catalogue
-    providers: Mapping[str, bool] | None
-    """The names in `broker.yaml`, and whether the groups of each have distinguished names; None: not known."""
+    providers: Mapping[str, GroupForm] | None
+    """The names in `broker.yaml`, and how the groups of each are known; None: not known."""
     with_dns: frozenset[str]
     """Providers of which the document itself writes distinguished names: believed where `providers` is not known."""
+    is_secret: Callable[[str], bool]
+    """Whether a name looks like a key or token."""
     whole: bool
     """No entry is missing because of a problem that has been reported already."""
     problem: Report
@@ -47,9 +50,11 @@ class Context:
         self.problem(entry.where((*path, "provider")), f"there is no provider {name!r} in broker.yaml", remedy)
         return False
 
-    def has_dns(self, provider: str) -> bool:
-        """Whether its groups have distinguished names, as far as is known."""
-        return provider in self.with_dns if self.providers is None else self.providers[provider]
+    def form(self, provider: str) -> GroupForm:
+        """How its groups are known, as far as that is known itself. `provider_is_known` comes first."""
+        if self.providers is not None:
+            return self.providers[provider]
+        return GroupForm.DN if provider in self.with_dns else GroupForm.NAME
 
 
 def providers_with_dns(declared: Declared) -> frozenset[str]:

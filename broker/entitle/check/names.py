@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from broker.authenticate.identity import GroupForm
 from broker.entitle.check.context import Context
-from broker.entitle.declared import Entry
+from broker.entitle.declared import SECTIONS, Entry
 from broker.entitle.entitlement import BUILT_IN
+from broker.entitle.group_id import SID
 from broker.entitle.shape import GroupShape, TestShape
 from broker.entitle.source import Path
 
@@ -33,6 +35,15 @@ def check_names(context: Context) -> None:
             problem(role.where(("max_session",)), "a session lasts 15m to 12h", "correct it")
 
 
+def check_secrets(context: Context) -> None:
+    """No name is a secret: names are shown to people and stand in the audit trail."""
+    for section in SECTIONS:
+        for name, entry in context.declared.section(section).items():
+            if context.is_secret(name):  # check: name-is-no-secret
+                what = "this name looks like a key, token or password hash; names are shown and recorded"
+                context.problem(entry.where(), what, "choose another; a secret that stood here is none any more")
+
+
 def check_groups(context: Context) -> None:
     """Known providers; distinguished names where they have them, plain names where they do not."""
     for entry in context.declared.groups.values():
@@ -42,13 +53,22 @@ def check_groups(context: Context) -> None:
 def _group(context: Context, entry: Entry[Any], shape: GroupShape, path: Path) -> None:
     if not context.provider_is_known(entry, shape.provider, path):
         return
-    has_dns = context.has_dns(shape.provider)
-    if has_dns and shape.name is not None and shape.id is None:  # check: name-for-dn
+    form = context.form(shape.provider)
+    if form.has_dns and shape.name is not None and shape.id is None:  # check: name-for-dn
         what = f"groups of {shape.provider!r} have distinguished names, and a name alone may be anybody's"
         context.problem(entry.where((*path, "name")), what, "give the dn or the id")
-    if context.providers is not None and not has_dns and shape.dn is not None:
+    if context.providers is None:
+        return
+    if not form.has_dns and shape.dn is not None:
         what = f"groups of {shape.provider!r} have no distinguished names"
         context.problem(entry.where((*path, "dn")), what, "give the name")
+    if form is GroupForm.DN and shape.id is not None:  # check: id-where-there-is-none
+        what = f"groups of {shape.provider!r} have no ids, so this one matches nobody"
+        context.problem(entry.where((*path, "id")), what, "give the dn alone, or set the provider's group_id_attribute")
+    if form is GroupForm.SID and shape.id is not None and not SID.fullmatch(shape.id):  # check: id-is-a-sid
+        what = f"the id of a group of {shape.provider!r} is its SID, and this is none of a domain's group"
+        remedy = "correct it; without it, `broker mappings pin` writes the right one"
+        context.problem(entry.where((*path, "id")), what, remedy)
 
 
 def check_tests(context: Context) -> None:

@@ -4,12 +4,13 @@ from broker.entitle import canonical
 from broker.entitle.arn import parse_iam_role, role_arn
 from broker.entitle.catalogue import Names
 from broker.entitle.check.context import Context
-from broker.entitle.shape import MappingShape, TemplateShape
+from broker.entitle.declared import Entry
+from broker.entitle.shape import DenyShape, MappingShape, TemplateShape
 from broker.entitle.template import ambiguous, parse_template
 
 
 def check_templates(context: Context) -> None:
-    """No template can read a group name in two ways."""
+    """Every template can read some group name, and none in two ways."""
     answers: dict[object, tuple[str, str, str] | None] = {}
     for rules in (context.declared.mappings, context.declared.denies):
         for rule in rules.values():
@@ -17,6 +18,8 @@ def check_templates(context: Context) -> None:
             if not isinstance(groups, TemplateShape):
                 continue
             template = parse_template(groups.named)
+            if context.whole:
+                _reads_something(context, rule)
             if template.shape not in answers:
                 accounts = context.catalogue.accounts.values()
                 answers[template.shape] = ambiguous(template, accounts, context.catalogue.roles)
@@ -26,6 +29,17 @@ def check_templates(context: Context) -> None:
                 what = f"the group name {name!r} can be read as {answer[1]} and as {answer[2]}"
                 remedy = "put another text between the fields, or rename what is declared"
                 context.problem(rule.where(("groups", "named")), what, remedy)
+
+
+def _reads_something(context: Context, rule: Entry[MappingShape] | Entry[DenyShape]) -> None:
+    """Some account that the rule selects has a value for every field."""
+    if _reachable(context, rule.shape):
+        return
+    what = "no account that this rule selects has what the template's fields stand for, so it matches no group"
+    report = context.warning
+    if isinstance(rule.shape, DenyShape):  # check: deny-template-matches
+        report = context.problem
+    report(rule.where(("groups", "named")), what, "correct it, or remove the whole rule")
 
 
 def check_arns(context: Context) -> None:
@@ -46,7 +60,7 @@ def check_arns(context: Context) -> None:
         _role_in(context, name, sorted(reached))
 
 
-def _reachable(context: Context, shape: MappingShape) -> Names:
+def _reachable(context: Context, shape: MappingShape | DenyShape) -> Names:
     spelled = canonical.selector(shape.accounts)
     accounts = context.catalogue.all_accounts if spelled is None else context.catalogue.select_accounts(spelled)
     fields = parse_template(shape.groups.named).fields if isinstance(shape.groups, TemplateShape) else ()

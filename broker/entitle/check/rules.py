@@ -52,7 +52,7 @@ def _giving(context: Context, rule: Giving) -> None:
 def _under(context: Context, rule: Giving, groups: TemplateShape) -> None:
     if not context.provider_is_known(rule, groups.provider, ("groups",)):
         return
-    has_dns = context.has_dns(groups.provider)
+    has_dns = context.form(groups.provider).has_dns
     if has_dns and groups.under is None:  # check: under-is-mandatory
         what = f"groups of {groups.provider!r} have distinguished names, and `under` is missing"
         context.problem(rule.where(("groups",)), what, "say under which OU the names count")
@@ -89,9 +89,9 @@ def _names(context: Context, rule: AnyRule, section: str, selector: Any, path: P
 
 
 def _values(context: Context, rule: AnyRule, selector: AccountFields | AccountExcept, path: Path) -> None:
-    """Values that no account has: in a mapping's `except` they would let too much through."""
+    """Values that no account has. Only what a mapping selects may name them: there a slip grants less, not more."""
     report = context.warning
-    if isinstance(rule.shape, MappingShape) and isinstance(selector, AccountExcept):  # check: except-typo
+    if isinstance(selector, AccountExcept) or not isinstance(rule.shape, MappingShape):  # check: value-nobody-has
         report = context.problem
     for field, place, values in _fields(selector):
         known = context.catalogue.by_field(field, exact=True)
@@ -120,9 +120,15 @@ def _something(context: Context, rule: AnyRule, section: str, selected: Names) -
 
 
 def _loose(context: Context, deny: Entry[DenyShape]) -> None:
+    """Groups that are known by their name alone: whoever may rename one ends the deny."""
     names = deny.shape.groups if isinstance(deny.shape.groups, list) else []
     for index, name in enumerate(names):
         group = context.declared.groups.get(name)
-        if group is not None and group.shape.dn is not None and group.shape.id is None:
-            what = f"this deny stops when {name!r} is moved or renamed in the directory"
-            context.warning(deny.where(("groups", index)), what, "give the group its id")
+        if group is None or group.shape.dn is None or group.shape.id is not None:
+            continue
+        report, remedy = context.warning, "give the group its id, or set the provider's group_id_attribute"
+        form = (context.providers or {}).get(group.shape.provider)
+        if form is not None and form.has_ids:  # check: deny-by-id
+            report, remedy = context.problem, "give the group its id: `broker mappings pin` writes it"
+        what = f"this deny stops when {name!r} is moved or renamed in the directory"
+        report(deny.where(("groups", index)), what, remedy)
