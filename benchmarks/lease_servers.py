@@ -14,6 +14,7 @@ from broker.settings import load
 def broker() -> Flask:
     """The broker of the demo's folder, under another address."""
     overlay = {"BROKER_SERVER__URL": os.environ["BENCH_URL"], "BROKER_AUDIT__STDOUT": "required"}
+    overlay["BROKER_AWS__LEASES_PER_MINUTE"] = "100000"  # one person takes them all
     settings = load(Path(os.environ["BENCH_FOLDER"]) / "broker.yaml", overlay).settings
     return make_wsgi(open_broker(settings, Stand(sts_endpoint=os.environ["BENCH_STS"])))
 

@@ -5,7 +5,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from flask import Flask
@@ -19,13 +19,13 @@ from broker.challenge.enrol import Enrolment
 from broker.challenge.recovery import RecoveryCodes
 from broker.challenge.tools import FactorTools
 from broker.clock import Clock, monotonic, utc_now
-from broker.entitle.dn import parse_dn
 from broker.entitle.snapshot import Snapshot
 from broker.errors import BrokerError, ConfigurationError, Problem, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.flow.mapping import Cache, InForce
 from broker.flow.parts import Freshness, Parts, record
 from broker.issue.assume_role import AssumeRole
+from broker.issue.limit import LeaseLimit
 from broker.keys import Keyring, Purpose
 from broker.record.event import Outcome, Tag
 from broker.record.heard import Heard
@@ -92,7 +92,7 @@ REAL = Stand()
 
 def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
     """Put the parts together. Raises `ConfigurationError`, `IssueRefused` (root credentials), `Unavailable`."""
-    clock = stand.clock
+    clock, away = stand.clock, settings.directory
     keyring = Keyring.load(settings.keys.file)
     storage = open_storage(settings.storage, keyring, clock=clock)
     storage.upgrade()
@@ -101,7 +101,7 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
     providers = _providers(settings, storage, clock)
     issuer = AssumeRole(settings.aws, clock=clock, endpoint_url=stand.sts_endpoint or None)
     tools = _tools(settings, storage, keyring, {**_clocks(providers), "AWS STS": issuer.clock_offset})
-    mapping = _mapping(settings, storage, keyring, clock, providers)
+    mapping = _mapping(settings, storage, keyring, clock)
     parts = Parts(
         clock=clock,
         new_id=lambda: uuid7(clock(), secrets.token_bytes),
@@ -113,11 +113,9 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
         recovery=RecoveryCodes(tools),
         mapping=mapping,
         issuer=issuer,
+        lease_limit=LeaseLimit(attempts=storage.attempts, rule=settings.aws.lease_rule()),
         trail=Heard(trail, written=metrics.written, lost=metrics.lost),
-        freshness=Freshness(
-            outage_grace=settings.directory.outage_grace,
-            outage_grace_of_role=settings.directory.outage_grace_of_role,
-        ),
+        freshness=Freshness(outage_grace=away.outage_grace, outage_grace_of_role=away.outage_grace_of_role),
     )
     broker = Broker(
         settings=settings, parts=parts, storage=storage, trail=trail, metrics=metrics, mapping=mapping, keyring=keyring
@@ -141,6 +139,16 @@ def open_trail(settings: Settings, stand: Stand = REAL) -> Iterator[AuditTrail]:
         trail.close(stand.clock())
     finally:
         storage.close()
+
+
+@contextmanager
+def open_directories(settings: Settings, stand: Stand = REAL) -> Iterator[Mapping[str, PasswordProvider]]:
+    """The directories alone: for what an operator does while the mapping document may not work."""
+    with closing(open_storage(settings.storage, clock=stand.clock)) as storage, ExitStack() as stack:
+        providers = _providers(settings, storage, stand.clock)
+        for provider in providers.values():
+            stack.callback(provider.close)
+        yield providers
 
 
 @contextmanager
@@ -169,13 +177,15 @@ def make_wsgi(broker: Broker) -> Flask:
         proxies=Proxies(networks=settings.server.trusted_proxies, tls_header=settings.server.tls_version_header),
         monitors=settings.server.monitors,
         csrf_secret=broker.keyring.secret_text(Purpose.CSRF),
-        checks=_checks(broker),
+        needs={"storage": broker.storage.check, "audit": broker.metrics.check_trail},
+        neighbours=_neighbours(parts),
         is_owner=lambda groups: is_owner(settings.owners, groups),
     )
     app = make_app(parts, site, broker.metrics)
     _note(parts, Tag.BROKER_STARTED)
     broker.serving.set()
     _in_background(broker, broker.mapping.look, every=LOOK_EVERY)
+    _in_background(broker, lambda: broker.metrics.mapping_refused(broker.mapping.refused_at), every=LOOK_EVERY)
     _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
     _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
     return app
@@ -220,13 +230,8 @@ def _refuse_demo(settings: Settings) -> None:
 
 
 def is_owner(owners: tuple[OwnerGroup, ...], groups: frozenset[Group]) -> bool:
-    """Whether one of `groups` is declared to own the broker: by id, or by DN where there is no id."""
-    return any(
-        owner.provider == group.provider
-        and (owner.id == group.id if owner.id else bool(group.dn) and parse_dn(owner.dn) == parse_dn(group.dn))
-        for owner in owners
-        for group in groups
-    )
+    """Whether one of `groups` is declared to own the broker."""
+    return any(owner.means(group) for owner in owners for group in groups)
 
 
 def _trail(settings: Settings, storage: Storage, keyring: Keyring, stand: Stand) -> AuditTrail:
@@ -268,15 +273,10 @@ def _sessions(settings: Settings, storage: Storage) -> Sessions:
     return Sessions(storage.sessions, limits=limits, new_token=lambda: secrets.token_urlsafe(32))
 
 
-def _mapping(
-    settings: Settings, storage: Storage, keyring: Keyring, clock: Clock, providers: Mapping[str, PasswordProvider]
-) -> InForce:
+def _mapping(settings: Settings, storage: Storage, keyring: Keyring, clock: Clock) -> InForce:
     cache = Cache(store=storage.snapshots, macs=lambda data: keyring.macs(Purpose.SNAPSHOT, data))
     return InForce(
-        lambda: read_mapping_files(settings.mappings.files),
-        cache=cache,
-        providers=dict.fromkeys(providers, True),
-        clock=clock,
+        lambda: read_mapping_files(settings.mappings.files), cache=cache, providers=settings.group_forms, clock=clock
     )
 
 
@@ -292,9 +292,9 @@ def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:
     record(parts, tag, outcome, Circumstances(now=parts.clock()), None, note)
 
 
-def _checks(broker: Broker) -> dict[str, Callable[[], object]]:
-    directories = {f"directory:{name}": provider.clock_offset for name, provider in broker.parts.providers.items()}
-    return {"storage": broker.storage.check, **directories}
+def _neighbours(parts: Parts) -> dict[str, Callable[[], object]]:
+    directories = {f"directory:{name}": provider.clock_offset for name, provider in parts.providers.items()}
+    return {**directories, "aws": parts.issuer.check}
 
 
 def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -> None:

@@ -115,6 +115,7 @@ tests:
     groups: [sre, leavers]
     mfa: {{methods: [totp], age: 1m}}
     deny: ["*/*"]
+...
 """
 
 
@@ -350,7 +351,8 @@ class Corridor:
             proxies=Proxies(networks=server.trusted_proxies, tls_header=server.tls_version_header),
             monitors=server.monitors,
             csrf_secret=self.broker.keyring.secret_text(Purpose.CSRF),
-            checks={"storage": self.broker.storage.check, "directory": parts.providers[PROVIDER].clock_offset},
+            needs={"storage": self.broker.storage.check, "audit": self.broker.metrics.check_trail},
+            neighbours={"directory": parts.providers[PROVIDER].clock_offset, "aws": parts.issuer.check},
             is_owner=lambda groups: is_owner(self.broker.settings.owners, groups),
         )
         return make_app(parts, replace(site, **changes), self.broker.metrics if parts is self.parts else Metrics())

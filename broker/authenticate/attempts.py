@@ -25,6 +25,8 @@ class AttemptRule:
     """None: never. So for passwords, or whoever knows a name could lock its owner out for good."""
     doubles_every: int | None = None
     """Failures in a row after which the wait doubles, where `tries` was narrowed; None: as many as `tries`."""
+    left_after_loss: int = 1
+    """Tries left for one window where a store may have lost its counts; more where a try gives nothing away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,29 @@ class Kind(StrEnum):
     WORKLOAD = "workload"
 
 
+class GroupForm(StrEnum):
+    """How a provider's groups are known, and so what the role mapping can say of them."""
+
+    NAME = "name"
+    """By plain names alone."""
+    DN = "dn"
+    """By distinguished names; there are no other ids."""
+    ID = "id"
+    """By immutable ids; distinguished names are for people."""
+    SID = "sid"
+    """The same, and the ids are the SIDs of a domain's groups."""
+
+    @property
+    def has_dns(self) -> bool:
+        """Whether the groups have distinguished names."""
+        return self is not GroupForm.NAME
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether they have ids that outlive their names."""
+        return self in {GroupForm.ID, GroupForm.SID}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Group:
     """One group that the provider says the subject is in, directly or nested.

@@ -1,16 +1,16 @@
-"""The contract of an identity provider, and the two ways in which it says no.
+"""The contract of an identity provider, and the ways in which it says no.
 
 A provider answers with an `Identity` or raises `SignInRefused` (the provider was asked, and says no: final) or
-`errors.Unavailable` (nobody could be asked: nothing is known) or `errors.TooManyAttempts`. Nothing else gets out.
+`errors.Unavailable` (nobody could be asked: nothing is known) or `TooManyPasswords`. Nothing else gets out.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from broker.authenticate.identity import Group, Identity
-from broker.errors import BrokerError, Problem
+from broker.errors import BrokerError, Problem, TooManyAttempts
 
 
 class Reason(StrEnum):
@@ -49,6 +49,17 @@ class SignInRefused(BrokerError):
         self.username = username
 
 
+class TooManyPasswords(TooManyAttempts):
+    """Too many tries: this password was not looked at. The message is the same for a name that nobody has."""
+
+    def __init__(self, *, retry_at: datetime | None, subject: str = "", username: str = "") -> None:
+        """Keep when to try again; and as `SignInRefused` the account, never what was typed."""
+        remedy = "Wait, then try again." if retry_at else "Ask your help desk to reset the count."
+        super().__init__("There were too many attempts for this name.", retry_at=retry_at, remedy=remedy)
+        self.subject = subject
+        self.username = username
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of `broker directory check USER`: what was tried, and what came of it."""
@@ -69,7 +80,7 @@ class PasswordProvider(Protocol):
     def authenticate(self, username: str, password: str) -> Identity:
         """Establish who it is.
 
-        Raises `SignInRefused`, `errors.TooManyAttempts` (checked by account, before the password reaches the wire), or
+        Raises `SignInRefused`, `TooManyPasswords` (counted by account, before the password reaches the wire), or
         `errors.Unavailable`.
         """
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from broker.app import Broker
 from broker.authenticate import PROVIDERS
+from broker.cli import EXIT_FAILED
 from broker.cli.chosen import loaded
 from broker.cli.opened import opened, provider_of
 from broker.cli.printed import near, steps
@@ -20,7 +21,6 @@ from broker.errors import ConfigurationError, Problem
 from broker.keys import Keyring
 from broker.settings import examples, settings_schema
 
-FAILED = 1
 KEYS = "keys.json"
 WRITTEN = ("broker.yaml", "mappings.yaml", "mappings.schema.json")
 MASKED = "**********"
@@ -73,7 +73,7 @@ def check(context: click.Context) -> None:
             click.echo(f"BAD {flaw}")
         click.echo(f"ok  AWS: {broker.parts.issuer.check()}")
     if flaws or not all(passed):
-        context.exit(FAILED)
+        context.exit(EXIT_FAILED)
 
 
 @config.command()
@@ -107,7 +107,7 @@ def check_user(context: click.Context, user: str, provider: str) -> None:
         found = provider_of(broker, provider)
         passed = steps(found.name, found.check(user))
     if not passed:
-        context.exit(FAILED)
+        context.exit(EXIT_FAILED)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ import click
 from broker.authenticate.identity import Group, Identity, PersonId
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.challenge.proof import Method, Proof, Shown
+from broker.cli import EXIT_DENIED, EXIT_STEP_UP
 from broker.cli.opened import opened, provider_of
 from broker.cli.printed import moment, near, table
 from broker.clock import utc_now
@@ -24,8 +25,6 @@ from broker.evaluate.verdict import StepUp
 from broker.flow.explain import Explanation
 from broker.flow.explain import explain as explain_role
 
-DENIED = 5
-STEP_UP = 6
 SHOWN_NOW = "totp:0s"
 TLS = click.Choice(["1.0", "1.1", "1.2", "1.3", "none"])
 NOBODY = frozenset({Reason.UNKNOWN_USER, Reason.NAME_NOT_ALLOWED, Reason.AMBIGUOUS, Reason.EMPTY})
@@ -104,9 +103,9 @@ def explain(  # noqa: PLR0913, PLR0917 (the options)
     explanation = explain_role(snapshot, proof, role=role, circumstances=circumstances)
     _tell(user, explanation)
     if isinstance(explanation.objection, StepUp):
-        context.exit(STEP_UP)
+        context.exit(EXIT_STEP_UP)
     if not explanation.allowed:
-        context.exit(DENIED)
+        context.exit(EXIT_DENIED)
 
 
 def _refused(context: click.Context, user: str, role: str, provider: str, reason: Reason) -> NoReturn:
@@ -116,7 +115,7 @@ def _refused(context: click.Context, user: str, role: str, provider: str, reason
         raise NotFound(message, remedy=f"See: broker directory check {user}")
     click.echo(f"{user} -> {role}: REFUSED")
     click.echo(f"  because: {provider} does not let the account sign in: {reason.value}")
-    context.exit(DENIED)
+    context.exit(EXIT_DENIED)
 
 
 def _tell(user: str, explanation: Explanation) -> None:

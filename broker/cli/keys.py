@@ -7,11 +7,11 @@ import click
 
 from broker.app import open_trail
 from broker.cli.chosen import loaded
-from broker.cli.opened import operator, stand
+from broker.cli.opened import opened, operator, stand
 from broker.cli.printed import moment, table
 from broker.clock import utc_now
 from broker.errors import ConfigurationError, Denied, Problem
-from broker.keys import Keyring, KeyRow, Purpose
+from broker.keys import Keyring, KeyRow, Purpose, alone_with
 from broker.record.event import Event, Outcome, Tag
 from broker.record.ids import uuid7
 
@@ -38,10 +38,11 @@ def keys() -> None:
 def generate(context: click.Context, file: Path | None) -> None:
     """Make a new key FILE, readable by its owner only. An existing one is never overwritten."""
     target = file or key_file(context)
-    if target.is_symlink() or target.exists():
-        problem = Problem(where=str(target), what="exists already", remedy="rotate its keys with: broker keys rotate")
-        raise ConfigurationError([problem])
-    Keyring.generate(now=utc_now()).save(target)
+    with alone_with(target):
+        if target.is_symlink() or target.exists():
+            remedy = "rotate its keys with: broker keys rotate"
+            raise ConfigurationError([Problem(where=str(target), what="exists already", remedy=remedy)])
+        Keyring.generate(now=utc_now()).save(target)
     click.echo(f"wrote {target}")
     click.echo("Keep a copy apart from the database's backups.", err=True)
 
@@ -63,10 +64,11 @@ def list_keys(context: click.Context) -> None:
 def rotate(context: click.Context, purpose: str) -> None:
     """Put a new key in force for PURPOSE; the old ones still open and verify what they sealed and signed."""
     file = key_file(context)
-    before = Keyring.load(file)
-    after = before.rotate(Purpose(purpose), now=utc_now())
-    made = next(row.id for row in reversed(after.listing()) if row.purpose == purpose)
-    _change(context, file, before, after, {"purpose": purpose, "key_id": made})
+    with alone_with(file):
+        before = Keyring.load(file)
+        after = before.rotate(Purpose(purpose), now=utc_now())
+        made = next(row.id for row in reversed(after.listing()) if row.purpose == purpose)
+        _change(context, file, before, after, {"purpose": purpose, "key_id": made})
     click.echo(f"{made} is current")
     click.echo(RESTART, err=True)
 
@@ -78,14 +80,18 @@ def rotate(context: click.Context, purpose: str) -> None:
 def retire(context: click.Context, key_id: str, *, force: bool) -> None:
     """Forget the secret of an older key, for good. The public half of an audit key stays: old trails still verify."""
     file = key_file(context)
-    before = Keyring.load(file)
-    after = before.retire(key_id)
-    purpose = next(row.purpose for row in before.listing() if row.id == key_id)
-    if purpose is Purpose.SEED:
-        if not force:  # check: seed-key-kept
-            raise Denied(LOST, remedy="If that is what you want: --force. Else keep it; an older key does no harm.")
-        click.echo(f"Warning: {LOST}", err=True)
-    _change(context, file, before, after, {"purpose": purpose, "key_id": key_id, "retired": "true"})
+    with alone_with(file):
+        before = Keyring.load(file)
+        after = before.retire(key_id)
+        purpose = next(row.purpose for row in before.listing() if row.id == key_id)
+        if purpose is Purpose.SEED:
+            if not force:  # check: seed-key-kept
+                raise Denied(LOST, remedy="If that is what you want: --force. Else keep it; an older key does no harm.")
+            click.echo(f"Warning: {LOST}", err=True)
+        if purpose is Purpose.PERSON:  # check: person-key-renewed
+            with opened(context) as broker:
+                broker.storage.renew()
+        _change(context, file, before, after, {"purpose": purpose, "key_id": key_id, "retired": "true"})
     click.echo(f"{key_id} is retired")
     click.echo(RESTART, err=True)
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from broker.authenticate.identity import Identity
-from broker.authenticate.provider import SignInRefused
+from broker.authenticate.provider import SignInRefused, TooManyPasswords
 from broker.challenge.enrol import Asks
 from broker.challenge.factor import Factor, FactorRefused
 from broker.challenge.proof import Method, Proof
@@ -25,7 +25,7 @@ from broker.errors import BrokerError, NotFound, NotSignedIn, TooManyAttempts, U
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.decide import decide
 from broker.evaluate.verdict import Permit, Refusal, StepUp, Verdict
-from broker.flow.parts import Freshness, Parts, proof_of, record
+from broker.flow.parts import Freshness, Parts, outcome_of, proof_of, reason_of, record
 from broker.issue.issuer import IssueRefused, Lease
 from broker.record.event import Outcome, Tag
 from broker.sessions.people import recognise
@@ -86,13 +86,10 @@ def sign_in(
         raise NotFound(message)
     try:
         identity = parts.providers[provider].authenticate(username, password)
-    except SignInRefused as no:
-        note = {"provider": provider, "subject": no.subject, "actor_name": no.username, "reason": no.reason.value}
-        record(parts, Tag.SIGN_IN_REFUSED, Outcome.DENIED, circumstances, None, note)
-        raise
-    except (TooManyAttempts, Unavailable) as error:
-        note = {"provider": provider, "reason": error.code}
-        record(parts, Tag.SIGN_IN_REFUSED, _outcome(error), circumstances, None, note)
+    except (SignInRefused, TooManyPasswords, Unavailable) as no:
+        whose = {} if isinstance(no, Unavailable) else {"subject": no.subject, "actor_name": no.username}
+        note = {"provider": provider, "reason": reason_of(no), **whose}
+        record(parts, Tag.SIGN_IN_REFUSED, outcome_of(no), circumstances, None, note)
         raise
     person, is_new = recognise(parts.people, identity, new_id=parts.new_id)
     session = session.signed_in(
@@ -153,8 +150,8 @@ def enrol(
 ) -> tuple[Session, Sequence[str]]:
     """Keep the factor that was just confirmed; the session carries it as shown. With it come ten recovery codes.
 
-    The account is read anew, and what is about to happen is recorded, before anything is kept. Raises what `present`
-    and `Enrolment.complete` raise.
+    The account must still be one that may sign in, with no grace while nobody can tell; and what is about to happen is
+    recorded before anything is kept. Raises what `present` and `Enrolment.complete` raise.
     """
     proof = present(parts, session, circumstances, grace=timedelta(0))
     session = replace(session, identity=proof.identity)
@@ -223,7 +220,8 @@ def lease(
 ) -> Lease | Refusal | StepUp:
     """The main job: credentials for `account/role`, or the reason why not.
 
-    Raises `NotSignedIn`, `SignInRefused`, `Unavailable` (directory, STS or audit trail), `IssueRefused`.
+    Raises `NotSignedIn`, `SignInRefused`, `TooManyAttempts` (leases), `Unavailable` (directory, stores, STS or audit
+    trail), `IssueRefused`.
     """
     proof = present(parts, session, circumstances, grace=parts.freshness.grace(role))
     circumstances = replace(circumstances, now=parts.clock())
@@ -233,9 +231,9 @@ def lease(
     note = {"lease_id": parts.new_id(), "mapping_revision": snapshot.revision, **_about(entitlement, role)}
     match verdict:
         case Permit():
-            record(
-                parts, Tag.CREDENTIALS_DECIDED, Outcome.ALLOWED, circumstances, proof, {**note, "rule": verdict.grant}
-            )
+            _count(parts, verdict, circumstances, note)
+            decided = {**note, "rule": verdict.grant}
+            record(parts, Tag.CREDENTIALS_DECIDED, Outcome.ALLOWED, circumstances, proof, decided)
             return _issue(parts, verdict, asked, circumstances, note)
         case Refusal() | StepUp():
             note |= {"reason": verdict.reason, "rule": verdict.rule}
@@ -245,6 +243,16 @@ def lease(
             assert_never(verdict)
 
 
+def _count(parts: Parts, permit: Permit, circumstances: Circumstances, note: Mapping[str, str]) -> None:
+    """Whoever may have a lease may not have any number of them."""
+    try:
+        parts.lease_limit.take(permit.proof.person, circumstances.now)
+    except TooManyAttempts as no:
+        note = {**note, "reason": reason_of(no)}
+        record(parts, Tag.CREDENTIALS_RATE_LIMITED, Outcome.DENIED, circumstances, permit.proof, note)
+        raise
+
+
 def _issue(
     parts: Parts, permit: Permit, asked: timedelta | None, circumstances: Circumstances, note: Mapping[str, str]
 ) -> Lease:
@@ -252,8 +260,7 @@ def _issue(
     try:
         issued = parts.issuer.issue(permit, lease=note["lease_id"], asked=asked, now=parts.clock())
     except (IssueRefused, Unavailable) as error:
-        code = getattr(error, "aws_code", "") or error.code
-        failed = {**note, "reason": code}
+        failed = {**note, "reason": reason_of(error)}
         record(parts, Tag.CREDENTIALS_FAILED, Outcome.FAILED, circumstances, permit.proof, failed)
         raise
     note = {
@@ -271,13 +278,8 @@ def _factor_event(
     parts: Parts, tag: Tag, circumstances: Circumstances, proof: Proof, method: Method, no: BrokerError
 ) -> None:
     """What was wrong with a factor: told apart in the trail only."""
-    note = {"method": method.value, "reason": no.reason.value if isinstance(no, FactorRefused) else no.code}
-    record(parts, tag, _outcome(no), circumstances, proof, note)
-
-
-def _outcome(no: BrokerError) -> Outcome:
-    """Whether a rule said no, or nobody could be asked."""
-    return Outcome.FAILED if isinstance(no, Unavailable) else Outcome.DENIED
+    note = {"method": method.value, "reason": reason_of(no)}
+    record(parts, tag, outcome_of(no), circumstances, proof, note)
 
 
 def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:

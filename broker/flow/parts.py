@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from broker.authenticate.provider import PasswordProvider
+from broker.authenticate.provider import PasswordProvider, SignInRefused
 from broker.challenge.enrol import Enrolment
-from broker.challenge.factor import Factor
+from broker.challenge.factor import Factor, FactorRefused
 from broker.challenge.proof import Method, Proof
 from broker.challenge.recovery import RecoveryCodes
 from broker.clock import Clock
 from broker.entitle.snapshot import Snapshot
-from broker.errors import NotSignedIn
+from broker.errors import BrokerError, NotSignedIn, Unavailable
 from broker.evaluate.condition import Circumstances
-from broker.issue.issuer import Issuer
+from broker.issue.issuer import Issuer, IssueRefused
+from broker.issue.limit import LeaseLimit
 from broker.record.event import Event, Outcome, Tag
 from broker.record.trail import Trail
 from broker.sessions.people import PeopleStore
@@ -54,6 +55,7 @@ class Parts:
     mapping: Callable[[], Snapshot]
     """The snapshot in force."""
     issuer: Issuer
+    lease_limit: LeaseLimit
     trail: Trail
     freshness: Freshness
 
@@ -91,6 +93,22 @@ def who(proof: Proof) -> dict[str, str]:
         "subject": proof.identity.subject,
         "session_name": proof.session_name,
     }
+
+
+def outcome_of(no: BrokerError) -> Outcome:
+    """Whether a rule said no, or nobody could be asked."""
+    return Outcome.FAILED if isinstance(no, Unavailable) else Outcome.DENIED
+
+
+def reason_of(no: BrokerError) -> str:
+    """Why not, as the trail has it: what the error tells a stranger is less."""
+    match no:
+        case SignInRefused() | FactorRefused():
+            return no.reason.value
+        case IssueRefused():
+            return no.aws_code or no.code
+        case _:
+            return no.code
 
 
 def proof_of(session: Session) -> Proof:

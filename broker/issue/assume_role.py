@@ -41,7 +41,7 @@ class AssumeRole:
         random: Callable[[], float] = random.random,
         endpoint_url: str | Mapping[str, str] | None = None,
     ) -> None:
-        """Make the clients; nothing is sent. `random` gives numbers from 0 to 1, for the pause between attempts.
+        """Nothing is sent. `random` gives numbers from 0 to 1, for the pause between attempts.
 
         `endpoint_url` (one, or one by region) replaces AWS's own: for the demo and tests, loopback only, else
         `ValueError`. Raises `errors.ConfigurationError` for credentials of the broker's own that cannot be used.
@@ -149,6 +149,3 @@ def _lease(answer: Answer, request: SessionRequest, permit: Permit, lease: str, 
         expires_at=expires.astimezone(UTC),
         region=answer.region,
     )
-
-
-__all__ = ["AssumeRole", "AwsSettings"]

@@ -7,9 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from broker.authenticate.attempts import AttemptRule
 from broker.duration import Duration
 
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}$")]
+_MINUTE = timedelta(minutes=1)
 _PREFIX = re.compile(r"[A-Za-z][\w.:/=+@-]{0,63}", re.ASCII)
 
 
@@ -27,7 +29,9 @@ class AwsSettings(BaseModel):
         "", description="A profile of the AWS configuration files; empty: what the AWS SDK finds by itself."
     )
     access_key_file: Path | None = Field(
-        None, description="A file in the form of ~/.aws/credentials whose [default] is used, and nothing else."
+        None,
+        description="A file in the form of ~/.aws/credentials whose [default] is used, and nothing else: no `AWS_` "
+        "variable and no configuration file of the AWS SDK counts then.",
     )
     chained: Literal["auto"] | bool = Field(
         "auto", description="Whether the broker's own credentials are a role's: then AWS caps sessions at one hour."
@@ -37,6 +41,9 @@ class AwsSettings(BaseModel):
     read_timeout: Duration = Field(timedelta(seconds=5), description="For one attempt.")
     budget: Duration = Field(timedelta(seconds=10), description="For all attempts in all regions together.")
     connections: int = Field(32, ge=1, le=256, description="Connections kept open to one region, at most.")
+    leases_per_minute: int = Field(
+        30, ge=1, le=100_000, description="Leases that one person may take in a minute; then a minute's wait."
+    )
 
     @field_validator("regions")
     @classmethod
@@ -68,3 +75,8 @@ class AwsSettings(BaseModel):
             message = "a time-out of nothing lets nothing through"
             raise ValueError(message)
         return self
+
+    def lease_rule(self) -> AttemptRule:
+        """How often a person may take one. A lost count does no harm: whoever has a lease could have another."""
+        tries = self.leases_per_minute
+        return AttemptRule(tries=tries, window=_MINUTE, longest_wait=_MINUTE, hard_stop=None, left_after_loss=tries)

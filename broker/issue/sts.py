@@ -1,8 +1,8 @@
 """The calls to AWS STS: which region, how often, how long, and what counts as an answer.
 
-One client for each region and process, made at start. Regions are tried in their order, all of them once and then all
-of them once more, with a random pause in between. Only what says "not here, not now" moves on: no connection, a status
-of 5xx or 429, throttling, a region that is not active. Everything else is an answer, and final.
+One client for each region and process, made when the first is needed. Regions are tried in their order, all of them
+once and then all of them once more, with a random pause in between. Only what says "not here, not now" moves on: no
+connection, a status of 5xx or 429, throttling, a region that is not active. Everything else is an answer, and final.
 
 An attempt begins only if it can end within the budget; when the time left is short, a client with half the time-outs
 is used. (Looking up the host's name has no time-out of its own.) A region that could not be reached goes last for half
@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,10 @@ class _Client:
     seconds: float
 
 
+_Clients = Mapping[str, tuple[_Client, ...]]
+"""By region, the most patient first."""
+
+
 class Sts:
     """STS in several regions. Safe for threads; after a fork the child makes clients of its own."""
 
@@ -90,7 +95,7 @@ class Sts:
         random: Callable[[], float],
         endpoints: Mapping[str, str],
     ) -> None:
-        """Make the clients; nothing is sent. `endpoints` (region: URL) is for the demo and tests, loopback only.
+        """Nothing is sent. `endpoints` (region: URL) is for the demo and tests, loopback only.
 
         Raises `errors.ConfigurationError` for a profile or key file that cannot be used.
         """
@@ -102,7 +107,8 @@ class Sts:
         self._clock, self._monotonic, self._sleep, self._random = clock, monotonic, sleep, random
         self._resting: dict[str, float] = {}
         self._offset: timedelta | None = None
-        self._process, self._clients = os.getpid(), self._make_clients()
+        _session(settings)  # what cannot be used is told at the start
+        self._made: tuple[int, _Clients] = (0, {})
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """The answer of the first region that gives one.
@@ -141,9 +147,15 @@ class Sts:
 
     def _client(self, region: str, left: float) -> _Client | None:
         """The most patient client that still fits into the time left."""
-        if self._process != os.getpid():  # connections must not be shared with the parent
-            self._process, self._clients = os.getpid(), self._make_clients()
-        return next((client for client in self._clients[region] if client.seconds <= left), None)
+        return next((client for client in self._clients()[region] if client.seconds <= left), None)
+
+    def _clients(self) -> _Clients:
+        """Those of this process: connections must not be shared with the parent. The last of two makers wins."""
+        process, clients = self._made
+        if process != os.getpid():
+            clients = self._make_clients()
+            self._made = os.getpid(), clients
+        return clients
 
     def _once(self, boto: Any, region: str, operation: str, parameters: Mapping[str, Any]) -> Answer | _MoveOn:  # noqa: ANN401 (boto3 ships no types)
         """One attempt in one region."""
@@ -170,29 +182,25 @@ class Sts:
             self._offset = date + timedelta(milliseconds=500) - self._clock()
         return date
 
-    def _make_clients(self) -> dict[str, tuple[_Client, ...]]:
+    def _make_clients(self) -> _Clients:
         logging.getLogger("botocore").setLevel(logging.INFO)  # what it says below that has credentials in it
-        settings = self._settings
+        settings, session = self._settings, _session(self._settings)
         connect, read = settings.connect_timeout.total_seconds(), settings.read_timeout.total_seconds()
-        try:
-            session = _session(settings)
-            return {
-                region: tuple(
-                    _Client(
-                        boto=session.client(
-                            "sts",
-                            region_name=region,
-                            endpoint_url=self._endpoints.get(region),
-                            config=_config(settings, connect / haste, read / haste),
-                        ),
-                        seconds=(connect + read) / haste,
-                    )
-                    for haste in (1, 2)
+        return {
+            region: tuple(
+                _Client(
+                    boto=session.client(
+                        "sts",
+                        region_name=region,
+                        endpoint_url=self._endpoints.get(region),
+                        config=_config(settings, connect / haste, read / haste),
+                    ),
+                    seconds=(connect + read) / haste,
                 )
-                for region in settings.regions
-            }
-        except BotoCoreError as error:
-            raise _unusable(settings, "it cannot be read, or is not complete") from error
+                for haste in (1, 2)
+            )
+            for region in settings.regions
+        }
 
 
 def _config(settings: AwsSettings, connect: float, read: float) -> Config:
@@ -206,15 +214,34 @@ def _config(settings: AwsSettings, connect: float, read: float) -> Config:
 
 
 def _session(settings: AwsSettings) -> Any:  # noqa: ANN401 (boto3 ships no types)
-    """A session that finds the broker's own credentials where the settings say."""
-    core = Session(profile=settings.profile or None)
-    core.set_config_variable("sts_regional_endpoints", "regional")
-    if settings.access_key_file is not None:
-        provider = SharedCredentialProvider(str(settings.access_key_file), "default")
-        core.register_component("credential_provider", CredentialResolver([provider]))
-        if core.get_credentials() is None:
+    """A session that finds the broker's own credentials where the settings say; else `ConfigurationError`."""
+    try:
+        core = _by_file(settings.access_key_file) if settings.access_key_file else _by_sdk(settings.profile)
+        if settings.access_key_file and core.get_credentials() is None:
             raise _unusable(settings, "there is no access key under [default] in this file")
+    except BotoCoreError as error:
+        raise _unusable(settings, "it cannot be read, or is not complete") from error
+    core.set_config_variable("sts_regional_endpoints", "regional")
     return boto3.Session(botocore_session=core)
+
+
+def _by_sdk(profile: str) -> Session:
+    """By what the AWS SDK finds: the environment, its configuration files, the machine's own role."""
+    core = Session(profile=profile or None)
+    core.get_scoped_config()  # raises for a profile that is not there
+    return core
+
+
+def _by_file(file: Path) -> Session:
+    """By the key in `file`. For this session the environment has no `AWS_` variable, and the SDK no file of its own."""
+    nowhere = {"config_file": os.devnull, "credentials_file": os.devnull}
+    settled = {
+        name: (None, None, nowhere.get(name, default), convert)
+        for name, (_in_file, _in_environment, default, convert) in Session.SESSION_VARIABLES.items()
+    }
+    core = Session(session_vars=settled)
+    core.register_component("credential_provider", CredentialResolver([SharedCredentialProvider(str(file), "default")]))
+    return core
 
 
 def _unusable(settings: AwsSettings, what: str) -> ConfigurationError:

@@ -6,10 +6,11 @@ it seals, signs and makes MACs. Older ones still open, verify and match, until t
 keeps its public half for good, so that old audit trails still verify.
 
 Owns: `Keyring`, `PublicKeyring` (an auditor's: verifies, knows no secret), the file's checks.
-Does not own: where the file is (`settings.py`), what is sealed or signed. Material is in no repr, log line or error.
+Does not own: where the file is (`settings/`), what is sealed or signed. Material is in no repr, log line or error.
 """
 
 from broker.keys.entry import KeyringError, KeyRow, Purpose, RandomBytes, Signature, framed
+from broker.keys.file import alone_with
 from broker.keys.keyring import Keyring
 from broker.keys.public import PublicKeyring, Verifier
 
@@ -22,5 +23,6 @@ __all__ = [
     "RandomBytes",
     "Signature",
     "Verifier",
+    "alone_with",
     "framed",
 ]

@@ -1,10 +1,12 @@
 """The keyring's file: who may own and read it, and what may stand in it."""
 
+import fcntl
 import json
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from broker.keys.entry import Entry, Purpose, decode
 
 LARGEST_FILE = 256 * 1024
 SYSTEMD_CREDENTIALS = Path("/run/credentials")
+_FOLDER = "name a folder that the broker's operator can write to, on a disk with room"
 _RESTORE = "restore it from your backup, or make a new one with `broker keys generate`"
 
 
@@ -43,6 +46,22 @@ def read_public(path: Path) -> KeyFile:
     return content
 
 
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Read, change and write the keys at `path` in here: whoever else wants to change them waits.
+
+    Its folder is locked, on this machine; the file itself is replaced. Raises `ConfigurationError` where that fails.
+    """
+    with ExitStack() as at_the_end:
+        try:
+            folder = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            at_the_end.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _unusable(path, f"its folder cannot be locked ({error.strerror})", _FOLDER) from None
+        yield
+
+
 def write(path: Path, content: KeyFile, *, draft_name: str) -> None:
     """Write with mode 0600, durably, replacing what was there in one step; a symbolic link stays one.
 
@@ -51,8 +70,7 @@ def write(path: Path, content: KeyFile, *, draft_name: str) -> None:
     try:
         _replace(path.resolve(), as_text(content), draft_name)
     except OSError as error:
-        remedy = "name a folder that the broker's operator can write to, on a disk with room"
-        raise _unusable(path, f"it cannot be written ({error.strerror})", remedy) from None
+        raise _unusable(path, f"it cannot be written ({error.strerror})", _FOLDER) from None
 
 
 def _replace(target: Path, text: str, draft_name: str) -> None:

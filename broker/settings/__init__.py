@@ -98,9 +98,14 @@ def read_mapping_files(files: Sequence[Path]) -> dict[str, str]:
         if named.is_dir() and not any(named.glob("*.yaml")):  # check: empty-mapping-folder
             what = "is an empty folder: its denies and tests would be missed"
             raise ConfigurationError([Problem(where=str(named), what=what, remedy="see mappings.files")])
+        spelled = [path for path in sorted(named.glob("*.[yY]*")) if path.suffix.lower() in {".yml", ".yaml"}]
+        unread = [path for path in spelled if path.suffix != ".yaml"] if named.is_dir() else []
+        if unread:  # check: mapping-file-not-read
+            what, remedy = "is not read: of a folder only *.yaml are", "rename it, or move it elsewhere"
+            raise ConfigurationError([Problem(where=str(path), what=what, remedy=remedy) for path in unread])
     for file in (path for named in files for path in (sorted(named.glob("*.yaml")) if named.is_dir() else [named])):
         try:
-            texts[str(file)] = file.read_text(encoding="utf-8")
+            texts[str(file)] = file.read_bytes().decode("utf-8")  # with the line ends that it has
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             problem = Problem(where=str(file), what=f"cannot be read ({why})", remedy="see mappings.files")

@@ -9,9 +9,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
+from broker.authenticate.identity import Group, GroupForm
 from broker.challenge.settings import MfaSettings
 from broker.duration import Duration
 from broker.entitle.dn import parse_dn
+from broker.entitle.group_id import fold_id
+from broker.entitle.index import distinguished
 from broker.issue.aws import AwsSettings
 from broker.storage import StorageSettings
 
@@ -137,6 +140,14 @@ class OwnerGroup(Section):
     id: str = Field("", description="The group's immutable id (AD: its SID). Better than the dn.")
     dn: str = Field("", description="Its distinguished name, where there is no id.")
 
+    def means(self, group: Group) -> bool:
+        """Whether `group` is this one: by id, or by DN where no id is given. A DN that cannot be read is nobody's."""
+        if group.provider != self.provider:  # check: owner-provider
+            return False
+        if self.id:
+            return fold_id(group.id) == fold_id(self.id)
+        return distinguished(group) == parse_dn(self.dn)
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if bool(self.dn) == bool(self.id):  # check: owner-is-named
@@ -183,6 +194,12 @@ class Settings(Section):
     directory: DirectorySettings = DirectorySettings()
     owners: tuple[OwnerGroup, ...] = Field((), description="Groups whose members own the broker; none by default.")
     audit: AuditSettings = AuditSettings()
+
+    @property
+    def group_forms(self) -> dict[str, GroupForm]:
+        """Provider -> how its groups are known."""
+        kinds = self.providers.items()
+        return {name: own.group_form for name, own in kinds}  # type: ignore[attr-defined]  # every kind in PROVIDERS says it
 
     @model_validator(mode="after")
     def _owners_are_reachable(self) -> Self:

@@ -3,7 +3,7 @@
 Owns: tables, migrations, statements, and the Redis keys. Implements the protocols that the stages define:
 `FactorStore`, `EnrolmentStore` (challenge), `AttemptStore` (authenticate), `PeopleStore`, `SessionStore`, `OnceStore`
 (sessions), `TrailStore` (record), `SnapshotStore` (entitle). Does not own: any rule. Only `app.py` imports it (and
-`settings.py` its settings).
+`settings/` its settings).
 
 Every store is durable when it answers, atomic over all instances, may be shared by threads, and lets out nothing but
 `errors.Unavailable`. `open_storage` below is the one way in, and the registration: which store is kept where.

@@ -120,8 +120,8 @@ class RedisAttempts:
     """`AttemptStore` in Redis: compare and swap.
 
     Under the epoch rule: for one window after a new history began, a key whose count is missing or older than it has
-    one try left, for the count may have lost what came last. So a fail-over gives nobody more than one try. A hard
-    stop outlives Redis only as far as Redis keeps its data.
+    one try left (`left_after_loss`), for the count may have lost what came last. So a fail-over gives nobody more than
+    one try. A hard stop outlives Redis only as far as Redis keeps its data.
     """
 
     def __init__(self, short_lived: ShortLived) -> None:
@@ -138,7 +138,8 @@ class RedisAttempts:
             epoch, (kept,) = self._short_lived.run_in_epoch(self._read, [name], [], neighbour=NEIGHBOUR)
             before, counted_in = _decode(kept)
             if counted_in != epoch and now - instant(epoch) < rule.window:  # check: strict-after-a-new-epoch
-                before = replace(before, in_window=max(before.in_window, rule.tries - 1), window_from=now)
+                spent = max(before.in_window, rule.tries - rule.left_after_loss)
+                before = replace(before, in_window=spent, window_from=now)
             after, taken = take(before, now, rule)
             life = timedelta(0) if at_hard_stop(after, rule) else REMEMBERED
             if self._swapped(name, epoch, kept, _encode(after, epoch), life):

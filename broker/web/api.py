@@ -18,13 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.authenticate.identity import Group
 from broker.entitle.entitlement import Entitlement
-from broker.errors import NotSignedIn
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.verdict import Refusal, StepUp, Verdict
 from broker.flow import Parts, lease, present, roles
 from broker.issue.issuer import Lease
 from broker.sessions.session import Session
-from broker.web.cookie import COOKIE, current_session
+from broker.web.cookie import COOKIE, live_session
 from broker.web.errors import of_verdict
 from broker.web.guard import Audience, audience
 
@@ -148,30 +147,22 @@ def make(parts: Parts, now: Callable[[], Circumstances], owners: Callable[[froze
     @api.get("/whoami", summary="Who is signed in", responses={200: WhoAmI}, security=READ)
     @audience(Audience.SIGNED_IN)
     def whoami() -> Response:
-        return _whoami(parts, _session(), now(), owners)
+        return _whoami(parts, live_session(), now(), owners)
 
     @api.get("/roles", summary="Which roles", responses={200: Roles}, security=READ)
     @audience(Audience.SIGNED_IN)
     def list_roles() -> Response:
-        found = [role_now(entitlement, verdict) for entitlement, verdict in roles(parts, _session(), now())]
+        found = [role_now(entitlement, verdict) for entitlement, verdict in roles(parts, live_session(), now())]
         return _json(Roles(revision=parts.mapping().revision, roles=found))
 
     @api.post("/credentials", summary="Credentials for one role", responses={200: Leased}, security=CHANGE)
     @audience(Audience.SIGNED_IN)
     def credentials(body: Wanted) -> Response:
         asked = None if body.duration is None else timedelta(seconds=body.duration)
-        answer = lease(parts, _session(), role=body.role, asked=asked, circumstances=now())
+        answer = lease(parts, live_session(), role=body.role, asked=asked, circumstances=now())
         return _json(_leased(answer)) if isinstance(answer, Lease) else of_verdict(answer)
 
     return api
-
-
-def _session() -> Session:
-    session = current_session()
-    if session is None:  # the guard admitted somebody, so this is a race with a logout
-        message = "This session has ended."
-        raise NotSignedIn(message, remedy="Sign in again.")
-    return session
 
 
 def _json(answer: Answer) -> Response:

@@ -126,6 +126,14 @@ def current_session() -> Session | None:
     return session
 
 
+def live_session() -> Session:
+    """The same where the audience saw to it that there is one. Raises `NotSignedIn` after a race with a log-out."""
+    session = current_session()
+    if session is None:
+        raise _ended()
+    return session
+
+
 def advance(sessions: Sessions, changed: Session) -> None:
     """Go on with `changed` under a new token: at every step, so that a token known before is worth nothing after.
 
@@ -133,8 +141,7 @@ def advance(sessions: Sessions, changed: Session) -> None:
     """
     rotated = sessions.rotate(changed)
     if rotated is None:
-        message = "This session has ended."
-        raise NotSignedIn(message, remedy="Sign in again.")
+        raise _ended()
     g.token, g.session = rotated
     g.pop(CSRF, None)
     for key in set(session) - {GO_ON}:
@@ -145,3 +152,8 @@ def leave() -> None:
     """This browser's session has ended: its cookie goes with the answer."""
     g.ended = True
     session.clear()
+
+
+def _ended() -> NotSignedIn:
+    message = "This session has ended."
+    return NotSignedIn(message, remedy="Sign in again.")

@@ -73,7 +73,7 @@ def told(status: int, code: str, title: str, detail: str = "") -> Response:
     """The same as a page or as a problem, as the caller expects it."""
     if request.path.startswith("/api/"):
         return problem(status, code, title, detail)
-    page = render_template("error.html", status=int(status), title=title, detail=detail)
+    page = render_template("error.html", title=title, detail=detail)
     return make_response(page, int(status))
 
 

@@ -1,7 +1,7 @@
 """Who may call which route. What is not declared is not available: a route without an audience is a 404.
 
-`guard(app, …)` installs the checks that come before every view, in this order: (1) the host is ours, (2) the body is
-within its limit (Flask's `MAX_CONTENT_LENGTH`), (3) the route has an audience, (4) a change comes from our own pages,
+`guard(app, …)` installs the checks that come before every view, in this order: (1) the host is ours, (2) the route has
+an audience, (3) a change comes from our own pages, (4) its body is whole, and within Flask's `MAX_CONTENT_LENGTH`,
 (5) the caller belongs to the audience.
 """
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, request
+from gunicorn.http.errors import ParseException
 
 from broker.errors import Denied, InvalidRequest, NotFound, NotSignedIn
 from broker.flow import Next, Parts, next_step
@@ -19,6 +20,7 @@ from broker.web.client import forwarded, peer
 from broker.web.cookie import current_session
 
 V = TypeVar("V", bound=Callable[..., object])
+NOTHING_HERE = "There is nothing at this address."
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -60,22 +62,26 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
 
     def check() -> None:
         found = Audience.ANYBODY if request.endpoint == "static" else declared(request.endpoint)
+        # (1) the host: probes and monitors know the instance by another name
         anywhere = found in {Audience.PROBES, Audience.OPERATIONS}
         if not anywhere and request.environ.get("HTTP_HOST", "").lower() != host:  # check: trusted-host
             message = "This broker does not answer under that host name."
             raise InvalidRequest(message, remedy=f"Open {origin}")
+        # (2) the route
         if found is None:  # check: undeclared-route
-            message = "There is nothing at this address."
-            raise NotFound(message)
-        if request.method not in SAFE_METHODS and _from_elsewhere(origin):  # check: cross-site-change
-            message = "This change did not come from one of the broker's own pages."
-            raise Denied(message, remedy=f"Open {origin} and try again there.")
+            raise NotFound(NOTHING_HERE)
         if request.method not in SAFE_METHODS:
+            # (3) where a change comes from
+            if _from_elsewhere(origin):  # check: cross-site-change
+                message = "This change did not come from one of the broker's own pages."
+                raise Denied(message, remedy=f"Open {origin} and try again there.")
+            # (4) the body
             _read_body()
+        # (5) the caller
         if found is Audience.OPERATIONS and not _monitors(monitors):  # check: metrics-peer
-            message = "There is nothing at this address."
-            raise NotFound(message)
-        _admit(parts, found)
+            raise NotFound(NOTHING_HERE)
+        if not anywhere:
+            _admit(parts, found)
 
     app.before_request(check)
 
@@ -87,7 +93,7 @@ def _read_body() -> None:
     """
     try:
         request.get_data(cache=True, parse_form_data=True)
-    except OSError as error:  # gunicorn's errors about chunks
+    except ParseException as error:  # gunicorn reads chunks, and the headers behind them, only now
         message = "The body of the request is broken."
         raise InvalidRequest(message) from error
     if request.is_json and not isinstance(request.get_json(silent=True), dict):  # check: json-object
@@ -115,7 +121,7 @@ def _monitors(networks: Sequence[IPv4Network | IPv6Network]) -> bool:
 
 
 def _admit(parts: Parts, found: Audience) -> None:
-    if found in {Audience.PROBES, Audience.OPERATIONS} or request.endpoint == "static":
+    if request.endpoint == "static":
         return
     session = current_session()  # a store that is away is told as that, not as a session that ended
     if found is Audience.ANYBODY:

@@ -15,11 +15,11 @@ from broker import flow
 from broker.authenticate.provider import SignInRefused
 from broker.challenge.enrol import Asks
 from broker.challenge.factor import Factor, FactorRefused
-from broker.errors import BrokerError, InvalidRequest, NotSignedIn, TooManyAttempts
+from broker.errors import BrokerError, InvalidRequest, TooManyAttempts
 from broker.evaluate.condition import Circumstances
 from broker.flow import Next, Parts
 from broker.sessions.session import Session
-from broker.web.cookie import GO_ON, advance, current_session, leave
+from broker.web.cookie import GO_ON, advance, current_session, leave, live_session
 from broker.web.errors import retry_headers, status_of
 from broker.web.guard import Audience, audience
 
@@ -175,12 +175,8 @@ def _onward() -> AnyResponse:
 
 
 def _session() -> Session:
-    """The session of this request, with its notes as they are now; the audience has seen to it that there is one."""
-    found = current_session()
-    if found is None:
-        message = "This session has ended."
-        raise NotSignedIn(message, remedy="Sign in again.")
-    return replace(found, notes=dict(session))
+    """The session of this request, with its notes as they are now."""
+    return replace(live_session(), notes=dict(session))
 
 
 def _who() -> str:

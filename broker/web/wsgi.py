@@ -32,7 +32,10 @@ class Site:
     monitors: Sequence[IPv4Network | IPv6Network]
     """Networks from which `/metrics` may be read."""
     csrf_secret: str
-    checks: health.Checks
+    needs: health.Checks
+    """What it must have to be of use: `/readyz`."""
+    neighbours: health.Checks
+    """Those without which it does what it can."""
     is_owner: Callable[[frozenset[Group]], bool]
 
 
@@ -72,6 +75,6 @@ def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
     CSRFProtect(app)
     app.register_blueprint(signin.make(parts, now))
     app.register_blueprint(portal.make(parts, now))
-    app.register_blueprint(health.make(site.checks, metrics.collect))
+    app.register_blueprint(health.make(site.needs, site.neighbours, metrics.collect))
     app.register_api(api.make(parts, now, site.is_owner))
     return app

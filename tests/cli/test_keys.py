@@ -2,13 +2,17 @@
 
 import json
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cli.processes import PATIENCE, Running, running
 from cli.stage import Place, person, run
+from neighbours._waiting import wait_until
 
 from broker.cli.opened import operator
-from broker.keys import Keyring, PublicKeyring, Purpose
+from broker.clock import utc_now
+from broker.keys import Keyring, PublicKeyring, Purpose, alone_with
 from broker.record.event import Tag
 from broker.record.trail import Query
 
@@ -89,6 +93,62 @@ def test_a_rotation_that_cannot_be_recorded_is_taken_back(place: Place) -> None:
     result = place.run("keys", "rotate", "seed")
     assert result.exit_code == 9
     assert Keyring.load(place.folder / "keys.json").listing() == _listing(before, place)
+
+
+def blocked(found: Running) -> bool:
+    """Whether it waits for somebody's lock, or waits no more."""
+    locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    waiting = any("->" in line and str(found.process.pid) in line.split() for line in locks)
+    return waiting or found.process.poll() is not None
+
+
+@pytest.mark.parametrize(("command", "csrf"), [("rotate", 3), ("retire", 1)])
+def test_of_two_changes_at_once_the_second_waits_and_none_is_lost(
+    place: Place, tmp_path: Path, command: str, csrf: int
+) -> None:
+    file = place.folder / "keys.json"
+    place.run("keys", "rotate", "csrf")
+    word = "csrf" if command == "rotate" else next(row[1] for row in listed(place) if row[0] == "csrf")
+    with ExitStack() as alone:
+        alone.enter_context(alone_with(file))
+        first = Keyring.load(file).rotate(Purpose.SNAPSHOT, now=utc_now())
+        with running(tmp_path / "log", "--config", place.file, "keys", command, word) as second:
+            wait_until(lambda: blocked(second), "it neither waits nor ends", seconds=PATIENCE)
+            first.save(file)
+            alone.close()
+            assert second.process.wait(PATIENCE) == 0, second.stderr
+    purposes = [row[0] for row in listed(place)]
+    assert (purposes.count("snapshot"), purposes.count("csrf")) == (2, csrf)
+
+
+def test_of_two_new_files_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    with ExitStack() as alone:
+        alone.enter_context(alone_with(file))
+        with running(tmp_path / "log", "keys", "generate", file) as second:
+            wait_until(lambda: blocked(second), "it neither waits nor ends", seconds=PATIENCE)
+            Keyring.generate(now=utc_now()).save(file)
+            alone.close()
+            assert second.process.wait(PATIENCE) == 10
+    assert "exists already" in second.stderr
+
+
+def test_a_folder_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    result = run("keys", "generate", str(tmp_path / "none" / "keys.json"))
+    assert result.exit_code == 10
+    assert "its folder cannot be locked (No such file or directory); name a folder" in result.stderr
+
+
+def test_people_stay_who_they_are_when_the_key_of_their_macs_is_retired(place: Place) -> None:
+    """Their MACs are made anew before the old key goes: else nobody could sign in any more."""
+    old = next(row[1] for row in listed(place) if row[0] == "person")
+    place.run("keys", "rotate", "person")
+    result = place.run("keys", "retire", old)
+    assert (result.exit_code, result.stdout) == (0, f"{old} is retired\n")
+    with place.opened() as broker:
+        ada = person(broker, "ada")
+        ((provider, subject),) = broker.parts.people.subjects(ada.id)
+        assert broker.parts.people.by_subject(provider, subject) == ada
 
 
 def _listing(content: bytes, place: Place) -> object:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,19 @@ def test_it_answers_the_probes_and_shows_the_way_in(server: Server) -> None:
     assert Browser(server.url).get("/").path == "/sign-in"
 
 
+@pytest.mark.parametrize("chunk", [b"zz\r\nabc", b"3\r\nabcX", b"3\r\nabc\r\n0\r\nName : x\r\n\r\n"])
+def test_a_broken_chunk_is_a_400_and_no_error_of_ours(server: Server, chunk: bytes) -> None:
+    host = server.url.removeprefix("http://")
+    name, _, port = host.partition(":")
+    headers = f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nOrigin: {server.url}\r\nTransfer-Encoding: chunked\r\n"
+    with socket.create_connection((name, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(headers.encode() + b"\r\n" + chunk)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+    assert "unforeseen" not in server.running.stderr
+    assert server.get("/healthz")[0] == 200
+
+
 def test_the_counters_of_all_processes_are_added_up_in_a_private_folder(server: Server) -> None:
     for _ in range(20):
         server.get("/healthz")
@@ -102,6 +116,23 @@ def test_the_counters_of_all_processes_are_added_up_in_a_private_folder(server: 
         line for line in text.splitlines() if line.startswith("broker_events_total{") and "broker:started" in line
     ]
     assert line.endswith(" 2.0")  # one of each worker
+
+
+def test_every_process_says_while_a_changed_mapping_document_is_refused(server: Server) -> None:
+    file = server.place.folder / "mappings.yaml"
+    whole = file.read_text("utf-8")
+
+    def refused_at() -> float:
+        found = re.search(r"^broker_mapping_refused_timestamp_seconds (\S+)$", server.get("/metrics")[1], re.MULTILINE)
+        assert found
+        return float(found[1])
+
+    assert refused_at() == 0
+    file.write_text("nonsense: 1\n", encoding="utf-8")
+    wait_until(lambda: refused_at() > 0, "the refusal does not show", seconds=PATIENCE)
+    assert server.get("/readyz")[0] == 200, "the old one decides"
+    file.write_text(whole, encoding="utf-8")
+    wait_until(lambda: refused_at() == 0, "the refusal does not go", seconds=PATIENCE)
 
 
 def test_its_standard_output_is_the_audit_trail_and_nothing_else(server: Server) -> None:

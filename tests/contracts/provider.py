@@ -22,7 +22,7 @@ from contracts.cast import ADA_IS_IN, BAD_SPELLINGS, PASSWORD
 from broker.authenticate.attempts import AttemptRule, Attempts, Taken, succeeded, take
 from broker.authenticate.identity import Group
 from broker.authenticate.ldap import LdapProvider, LdapSettings
-from broker.authenticate.provider import Reason, SignInRefused
+from broker.authenticate.provider import Reason, SignInRefused, TooManyPasswords
 from broker.clock import utc_now
 from broker.errors import TooManyAttempts, Unavailable
 from broker.sandbox.pki import SandboxPki
@@ -316,8 +316,9 @@ class PasswordProviderContract:
         for name in ("boris", "CORP\\boris"):
             assert refusal(lambda name=name: provider.authenticate(name, "wrong")).reason is Reason.WRONG_PASSWORD
         before = world.binds("boris")
-        with pytest.raises(TooManyAttempts) as caught:
+        with pytest.raises(TooManyPasswords) as caught:
             provider.authenticate(world.principal("boris"), PASSWORD)
+        assert (caught.value.subject, caught.value.username) == (provider.lookup("boris").subject, "boris")
         assert caught.value.retry_at is not None
         assert caught.value.retry_at > utc_now()
         assert world.binds("boris") == before
@@ -328,11 +329,12 @@ class PasswordProviderContract:
         outcomes: dict[str, list[type[Exception]]] = {"carol": [], "nobody": []}
         for name, provider in (("carol", known), ("nobody", unknown)):
             for spelling in (name, f"CORP\\{name}", world.principal(name), name, name, name):
-                with pytest.raises((SignInRefused, TooManyAttempts)) as caught:
+                with pytest.raises((SignInRefused, TooManyPasswords)) as caught:
                     provider.authenticate(spelling, "wrong")
+                assert caught.value.username == ("carol" if name == "carol" else ""), "never what was typed"
                 outcomes[name].append(caught.type)
         assert outcomes["carol"] == outcomes["nobody"]
-        assert TooManyAttempts in outcomes["carol"]
+        assert TooManyPasswords in outcomes["carol"]
         world.provider().authenticate("carol", PASSWORD)
 
     def test_a_success_ends_the_waits_and_keeps_the_count(self, world: World) -> None:

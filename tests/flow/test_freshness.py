@@ -11,8 +11,9 @@ from corridor import Corridor, Somebody
 
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.errors import NotSignedIn, Unavailable
+from broker.evaluate.condition import Circumstances
 from broker.evaluate.verdict import Refusal
-from broker.flow import lease, present, roles
+from broker.flow import enrol, enrolment, lease, present, roles
 from broker.issue.issuer import Lease
 from broker.record.event import Outcome, Tag
 from broker.sessions.session import Session
@@ -157,6 +158,51 @@ def test_nobody_signs_in_while_all_controllers_are_away(own_corridor: Corridor) 
     person = corridor.person(enrolled=True)
     with away(corridor), pytest.raises(Unavailable):
         corridor.password_shown(person)
+
+
+def test_whoever_was_disabled_since_the_password_enrols_nothing(corridor: Corridor) -> None:
+    person = corridor.person()
+    half, confirm = at_the_enrolment(corridor, person)
+    corridor.world.directory.disable(person.account)
+    moment = corridor.moment()
+    with pytest.raises(SignInRefused) as refused:
+        confirm(moment)
+    assert refused.value.reason is Reason.DISABLED
+    assert corridor.tags(moment) == [Tag.SESSION_ENDED]
+    assert half.person is not None
+    assert corridor.broker.storage.factors.factors(half.person) == []
+    assert corridor.reload(half) is None
+
+
+def test_while_all_controllers_are_away_nobody_enrols_whatever_the_grace(own_corridor: Corridor) -> None:
+    corridor = own_corridor
+    at_the_enrolment(corridor, corridor.person())[1](corridor.moment())  # the control: with a directory
+    half, confirm = at_the_enrolment(corridor, corridor.person())
+    assert half.person is not None
+    with away(corridor), pytest.raises(Unavailable):
+        confirm(corridor.moment())
+    assert corridor.broker.storage.factors.factors(half.person) == []
+
+
+def at_the_enrolment(corridor: Corridor, person: Somebody) -> tuple[Session, Callable[[Circumstances], object]]:
+    """A session whose password was shown a little over a minute ago, and the way to confirm its new factor."""
+    half, code = corridor.password_shown(person), corridor.enrolment_code(person)
+    pending, _ = enrolment(corridor.parts, half, "", corridor.moment())
+    corridor.clock.advance(61 * SECOND)
+
+    def confirm(moment: Circumstances) -> object:
+        answer = corridor.code(replace(person, key=pending.text_key))
+        sealed = pending.sealed
+        return enrol(
+            corridor.parts,
+            half,
+            sealed=sealed,
+            answer=answer,
+            enrolment_code=code,
+            circumstances=replace(moment, now=corridor.clock()),
+        )
+
+    return half, confirm
 
 
 def test_a_provider_that_is_no_longer_configured_ends_the_session(corridor: Corridor) -> None:

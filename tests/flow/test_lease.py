@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from builders import HOUR, MINUTE
-from corridor import Corridor
+from corridor import Corridor, World, a_corridor
 from flow.failing import failing_trail
 
 from broker.challenge.factor import FactorRefused
@@ -115,6 +116,53 @@ def test_a_factor_that_has_grown_old_is_asked_for_again_and_then_it_is_given(cor
     code = corridor.code(person)
     shown = show_factor(corridor.parts, session, method=Method.TOTP, answer=code, circumstances=corridor.moment())
     assert isinstance(ask(corridor, corridor.kept(shown), "payments-dev/fresh"), Lease)
+
+
+def test_so_many_leases_a_minute_over_all_sessions_and_no_more(world: World, tmp_path: Path) -> None:
+    aws = {"regions": ["eu-central-1"], "access_key_file": "aws-key", "leases_per_minute": 3}
+    with a_corridor(world, tmp_path / "one", aws=aws) as corridor:
+        person, another = corridor.person(enrolled=True), corridor.person(enrolled=True)
+        sessions = [corridor.session(person) for _ in range(2)]
+        begun = corridor.clock()
+        assert isinstance(ask(corridor, sessions[0], "payments-prod/power-user"), Refusal), (
+            "what is refused is no lease"
+        )
+        for number in range(3):
+            assert isinstance(ask(corridor, sessions[number % 2]), Lease)
+        calls, moment = len(world.sts.calls), corridor.moment()
+        for session in sessions:
+            with pytest.raises(TooManyAttempts) as refused:
+                lease(corridor.parts, session, role=ROLE, asked=None, circumstances=moment)
+            assert refused.value.retry_at == begun + MINUTE
+        assert len(world.sts.calls) == calls, "AWS is not asked"
+        for event in corridor.events(moment):
+            assert (event.tag, event.outcome) == (Tag.CREDENTIALS_RATE_LIMITED, Outcome.DENIED)
+            assert (event.actor, event.session_name) == (person.id, sessions[0].session_name)
+            assert (event.reason, event.details["asked_for"]) == ("too-many-attempts", ROLE)
+            assert event.lease_id
+        assert len(corridor.events(moment)) == 2
+        assert isinstance(ask(corridor, corridor.session(another)), Lease), "the control: somebody else"
+        corridor.clock.now = begun + MINUTE
+        for number in range(3):
+            assert isinstance(ask(corridor, sessions[number % 2]), Lease)
+        with pytest.raises(TooManyAttempts):
+            ask(corridor, sessions[0])
+
+
+def test_whose_leases_cannot_be_counted_gets_none(corridor: Corridor, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = corridor.session(corridor.person(enrolled=True))
+    calls, moment = len(corridor.world.sts.calls), corridor.moment()
+
+    def away(*_: object) -> None:
+        message = "the store of attempts"
+        raise Unavailable(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(corridor.parts.lease_limit.attempts), "take", away)
+        with pytest.raises(Unavailable):
+            lease(corridor.parts, session, role=ROLE, asked=None, circumstances=moment)
+    assert (corridor.tags(moment), len(corridor.world.sts.calls)) == ([], calls)
+    assert isinstance(ask(corridor, session), Lease)
 
 
 def test_without_the_decision_in_the_trail_aws_is_not_even_asked(own_corridor: Corridor) -> None:
@@ -236,12 +284,23 @@ def test_what_was_typed_where_nobody_has_that_name_is_not_kept(corridor: Corrido
     assert "hunter2" not in str(event)
 
 
-def test_too_many_passwords_are_a_refusal_by_rule(corridor: Corridor) -> None:
+def test_too_many_passwords_are_a_refusal_by_rule_and_the_trail_says_for_whom(corridor: Corridor) -> None:
     person = corridor.person()
-    errors = [sign_in_as(corridor, person.account, "not it") for _ in range(6)]
+    errors = [sign_in_as(corridor, person.account.upper(), "not it") for _ in range(6)]
     assert [isinstance(error, TooManyAttempts) for error, _ in errors] == [False] * 5 + [True]
     ((event,),) = [events for error, events in errors if isinstance(error, TooManyAttempts)]
     assert (event.tag, event.outcome, event.reason) == (Tag.SIGN_IN_REFUSED, Outcome.DENIED, "too-many-attempts")
+    (wrong,) = errors[0][1]
+    assert wrong.subject
+    assert (event.subject, event.actor_name) == (wrong.subject, wrong.actor_name) == (wrong.subject, person.account)
+
+
+def test_too_many_passwords_for_a_name_that_nobody_has_do_not_keep_what_was_typed(corridor: Corridor) -> None:
+    errors = [sign_in_as(corridor, "hunter3-typed-here", "x") for _ in range(6)]
+    assert isinstance(errors[-1][0], TooManyAttempts)
+    (event,) = errors[-1][1]
+    assert (event.reason, event.subject, event.actor_name) == ("too-many-attempts", "", "")
+    assert "hunter3" not in str(event)
 
 
 def test_a_refused_factor_is_recorded_with_its_reason(corridor: Corridor) -> None:

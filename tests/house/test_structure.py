@@ -140,7 +140,7 @@ def test_the_clock_and_the_environment_are_read_in_one_place(module: Module) -> 
     if module.room != "settings":
         for node in ast.walk(module.tree):
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}), (
-                f"{module.path}:{node.lineno}: the environment is read by settings.py alone"
+                f"{module.path}:{node.lineno}: the environment is read by settings/ alone"
             )
 
 

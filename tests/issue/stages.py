@@ -12,7 +12,8 @@ from builders import HOUR, an_account
 from contracts.issuer import Stage
 
 from broker.clock import utc_now
-from broker.issue.assume_role import AssumeRole, AwsSettings
+from broker.issue.assume_role import AssumeRole
+from broker.issue.aws import AwsSettings
 from broker.sandbox.sts import AccessKey, Credentials, DemoRole, SandboxSts, demo_world
 
 REGION, OTHER_REGION = "eu-central-1", "eu-west-1"

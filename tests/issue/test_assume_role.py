@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from builders import HOUR, MINUTE, a_permit, a_role, an_entitlement
 from contracts.issuer import someone
@@ -18,7 +19,8 @@ from issue.stages import BROKER_ROLE, OTHER_REGION, REGION, TRUSTING, an_issuer,
 
 from broker.clock import utc_now
 from broker.errors import ConfigurationError, Unavailable
-from broker.issue.assume_role import AssumeRole, AwsSettings
+from broker.issue.assume_role import AssumeRole
+from broker.issue.aws import AwsSettings
 from broker.issue.issuer import IssueRefused, Lease
 from broker.issue.sts import PAUSE, REST
 from broker.sandbox.sts import SandboxSts, new_access_key
@@ -345,6 +347,12 @@ def test_the_tags_arrive_and_none_is_transitive(strict: SandboxSts, tmp_path: Pa
 # where the broker's own credentials come from
 
 
+def hosts(issuer: AssumeRole) -> set[str]:
+    """Whom it would ask."""
+    clients: Any = issuer._sts._clients()  # noqa: SLF001 (asking the real names would need a network)
+    return {client.boto.meta.endpoint_url for pair in clients.values() for client in pair}
+
+
 def test_a_key_file_that_is_not_usable_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEEXAMPLE01")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-somebody-else")
@@ -355,6 +363,63 @@ def test_a_key_file_that_is_not_usable_stops_the_start(tmp_path: Path, monkeypat
             path.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigurationError, match="access_key_file"):
             an_issuer(NOWHERE, path)
+
+
+AMBIENT = {
+    "AWS_PROFILE": "not-there",
+    "AWS_DEFAULT_PROFILE": "not-there",
+    "AWS_CONFIG_FILE": "FILE",
+    "AWS_SHARED_CREDENTIALS_FILE": "FILE",
+    "AWS_CA_BUNDLE": "/none",
+    "AWS_DATA_PATH": "/none",
+    "AWS_RETRY_MODE": "nonsense",
+    "AWS_MAX_ATTEMPTS": "nonsense",
+    "AWS_DEFAULTS_MODE": "nonsense",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+    "AWS_USE_DUALSTACK_ENDPOINT": "true",
+    "AWS_SESSION_TOKEN": "of-somebody-else",
+}
+
+
+@pytest.mark.parametrize("name", AMBIENT)
+def test_a_broker_with_a_key_file_sees_nothing_of_the_aws_life_around_it(
+    strict: SandboxSts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("no ini\n[default]\nsts_regional_endpoints = nonsense\n", encoding="utf-8")
+    monkeypatch.setenv(name, AMBIENT[name].replace("FILE", str(broken)))
+    own = key_file(tmp_path, strict.world.users[0].keys[0])
+    assert an_issuer(strict.url, own).check().endswith(":user/federation-broker")
+    issuer = AssumeRole(AwsSettings(regions=(REGION,), access_key_file=own), clock=utc_now)
+    assert hosts(issuer) == {f"https://sts.{REGION}.amazonaws.com"}
+
+
+def test_a_profile_of_the_environment_that_is_not_there_stops_the_start_of_a_broker_without_a_key_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: where the SDK is to find the credentials, its configuration counts, and a fault in it is told."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    with pytest.raises(ConfigurationError, match=r"aws\.profile"):
+        AssumeRole(AwsSettings(regions=(REGION,)), clock=utc_now)
+
+
+def test_clients_are_made_when_aws_is_first_asked(sts: Crooked, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of an operator's commands never ask; making them is most of what an issuer costs."""
+    made: list[str] = []
+    make = boto3.Session.client
+
+    def client(session: boto3.Session, service: str, **more: Any) -> Any:  # noqa: ANN401 (boto3 ships no types)
+        made.append(more["region_name"])
+        return make(session, service, **more)
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    issuer = an_issuer(sts.url, key, regions=BOTH)
+    assert made == []
+    issuer.check()
+    issuer.check()
+    assert sorted(set(made)) == sorted(BOTH)
+    assert len(made) == 4, "a patient and an impatient one for each region"
 
 
 def test_half_a_key_stops_the_start(tmp_path: Path) -> None:
@@ -413,9 +478,7 @@ def test_the_environment_does_not_say_who_sts_is(sts: Crooked, key: Path, monkey
         monkeypatch.setenv(name, sts.url)
     monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     issuer = AssumeRole(AwsSettings(regions=("us-east-1", "eu-central-1"), access_key_file=key), clock=utc_now)
-    clients: Any = issuer._sts._clients  # noqa: SLF001 (asking the real names would need a network)
-    hosts = {client.boto.meta.endpoint_url for pair in clients.values() for client in pair}
-    assert hosts == {"https://sts.us-east-1.amazonaws.com", "https://sts.eu-central-1.amazonaws.com"}
+    assert hosts(issuer) == {"https://sts.us-east-1.amazonaws.com", "https://sts.eu-central-1.amazonaws.com"}
 
 
 def test_one_connection_serves_many_calls_and_a_forked_child_makes_its_own(

@@ -3,8 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import MINUTE, NOW
 from pydantic import ValidationError
 
+from broker.authenticate.attempts import Attempts, take
 from broker.issue.aws import AwsSettings
 
 
@@ -62,3 +64,17 @@ def test_settings_do_not_change() -> None:
     settings = AwsSettings(regions=("eu-central-1",))
     with pytest.raises(ValidationError):
         settings.profile = "another"  # type: ignore[misc]  # the attack
+
+
+def test_thirty_leases_a_minute_and_then_a_minute_s_wait_that_never_grows() -> None:
+    """A count that a store lost takes nothing away: whoever may have a lease could have another."""
+    rule, now = AwsSettings(regions=("eu-central-1",)).lease_rule(), NOW
+    assert (rule.tries, rule.hard_stop, rule.left_after_loss) == (30, None, 30)
+    counted = Attempts()
+    for _ in range(20):
+        for _ in range(30):
+            counted, taken = take(counted, now, rule)
+            assert taken.allowed
+        counted, taken = take(counted, now, rule)
+        assert (taken.allowed, taken.retry_at) == (False, now + MINUTE)
+        now += MINUTE

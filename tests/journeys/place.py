@@ -66,6 +66,7 @@ roles:
 mappings:
   - {{name: readers-read, groups: [readers], accounts: [payments-dev], roles: [read-only]}}
   - {{name: admins-administer, groups: [admins], accounts: [payments-dev], roles: [admin]}}
+...
 """
 ROLES = (
     DemoRole(account=DEV, name="federated/ReadOnly", external_id=EXTERNAL_ID, max_session=timedelta(hours=8)),

@@ -108,7 +108,7 @@ def test_without_a_domain_controller_nobody_signs_in_and_who_is_in_goes_on_for_t
         before = len(assumed(sts))
         assert_not_now(ada.lease(READ))
         assert len(assumed(sts)) == before
-        assert (probe(broker.url, "/readyz"), probe(broker.url, "/healthz")) == (503, 200)
+        assert (probe(broker.url, "/readyz"), probe(broker.url, "/healthz")) == (200, 200), "degraded, and still of use"
 
         ad.age_password(folder, "ada")
         stack.enter_context(ad.domain_at(samba_image, folder, ad.OWN))
@@ -126,13 +126,13 @@ def test_without_redis_nothing_is_granted_anywhere(place: MakePlace, sts: Sandbo
         assert carol.sign_in().lease(READ).status == 200
         boris.open()
         own_redis.stop()
-        before = len(sts.calls)
+        before = len(assumed(sts))
         assert_not_now(carol.lease(READ))
         assert_not_now(carol.browser.get("/"))
         assert_not_now(carol.whoami())
         assert_not_now(boris.send_password())
         assert (probe(broker.url, "/readyz"), probe(broker.url, "/healthz")) == (503, 200)
-        assert len(sts.calls) == before
+        assert len(assumed(sts)) == before
         own_redis.start()
         assert carol.lease(READ).status in {400, 401}, "its memory is gone, and the session with it"
         assert carol.sign_in().lease(READ).status == 200
@@ -147,11 +147,11 @@ def test_without_postgresql_nothing_is_granted_and_the_session_lives_on_afterwar
         assert carol.sign_in().lease(READ).status == 200
         boris.open()
         own_postgres.stop()
-        before = len(sts.calls)
+        before = len(assumed(sts))
         assert_not_now(carol.lease(READ))
         assert_not_now(boris.send_password())
         assert (probe(broker.url, "/readyz"), probe(broker.url, "/healthz")) == (503, 200)
-        assert len(sts.calls) == before
+        assert len(assumed(sts)) == before
         own_postgres.start()
         comes_back(carol)
         assert boris.sign_in().lease(READ).status == 200

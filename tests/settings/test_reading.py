@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from settings.conftest import CANARY, Write
 
+from broker.authenticate import PROVIDERS
+from broker.authenticate.identity import Group, GroupForm
 from broker.authenticate.ldap import LdapSettings
 from broker.errors import ConfigurationError, Problem
 from broker.settings import (
     PLACES,
     Loaded,
+    OwnerGroup,
     endpoint_overrides,
     examples,
     find_file,
@@ -394,3 +397,73 @@ def test_a_mapping_folder_without_files_is_an_error(tmp_path: Path) -> None:
         read_mapping_files([tmp_path / "denies.d"])
     (tmp_path / "denies.d" / "leavers.yaml").write_text("version: 1\n", encoding="utf-8")
     assert list(read_mapping_files([tmp_path / "denies.d"])) == [str(tmp_path / "denies.d" / "leavers.yaml")]
+
+
+@pytest.mark.parametrize("name", ["denies.yml", "denies.YAML", "denies.Yml"])
+def test_a_mapping_file_that_a_folder_does_not_take_in_is_an_error(tmp_path: Path, name: str) -> None:
+    """Else its denies would be missed, and nobody told."""
+    for own in ("mappings.yaml", "mappings.schema.json", "mappings.yaml.bak"):
+        (tmp_path / own).write_text("version: 1\n", encoding="utf-8")
+    assert len(read_mapping_files([tmp_path])) == 1
+    (tmp_path / name).write_text("version: 1\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"{name}: is not read"):
+        read_mapping_files([tmp_path])
+
+
+def test_a_file_that_is_named_beside_its_folder_must_be_there(tmp_path: Path) -> None:
+    for name in ("denies.yaml", "mappings.yaml"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    both = [tmp_path, tmp_path / "denies.yaml"]
+    assert sorted(read_mapping_files(both).values()) == ["denies.yaml", "mappings.yaml"], "and counts once"
+    (tmp_path / "denies.yaml").unlink()
+    with pytest.raises(ConfigurationError, match=r"denies\.yaml: cannot be read"):
+        read_mapping_files(both)
+
+
+def test_a_mapping_file_keeps_its_line_ends(tmp_path: Path) -> None:
+    """A lone CR is a line end to YAML and not to a diff: the reader must see it."""
+    file = tmp_path / "m.yaml"
+    file.write_bytes(b"a\r\nb\rc\n")
+    assert read_mapping_files([file]) == {str(file): "a\r\nb\rc\n"}
+    replace_mapping_file(file, "d\r\ne\n")
+    assert file.read_bytes() == b"d\r\ne\n"
+
+
+SID = "S-1-5-21-1-2-3-4"
+OWNED_BY_DN = OwnerGroup(provider="corp-ad", dn="CN=Owners,DC=corp,DC=example")
+
+
+@pytest.mark.parametrize(
+    ("group", "owned"),
+    [
+        (Group(provider="corp-ad", id="x", name="Owners", dn="cn=owners, dc=CORP,dc=example"), True),
+        (Group(provider="okta", id="x", name="Owners", dn="CN=Owners,DC=corp,DC=example"), False),
+        (Group(provider="corp-ad", id="x", name="Owners", dn="CN=Others,DC=corp,DC=example"), False),
+        (Group(provider="corp-ad", id="x", name="Owners"), False),
+        (Group(provider="corp-ad", id="x", name="Owners", dn="no name"), False),
+        (Group(provider="corp-ad", id="x", name="Owners", dn="CN=#0401ff,DC=x"), False),
+    ],
+)
+def test_an_owner_by_dn_is_nobody_whose_dn_cannot_be_read(group: Group, owned: bool) -> None:  # noqa: FBT001 (a table)
+    assert OWNED_BY_DN.means(group) is owned
+
+
+def test_an_owner_by_id_is_known_by_the_id_alone() -> None:
+    owner = OwnerGroup(provider="corp-ad", id=SID.lower())
+    assert owner.means(Group(provider="corp-ad", id=SID, name="x", dn="no name"))
+    assert not owner.means(Group(provider="okta", id=SID, name="x"))
+    assert not owner.means(Group(provider="corp-ad", id=f"{SID}5", name="x"))
+
+
+@pytest.mark.parametrize(
+    ("own", "form"),
+    [
+        ({}, GroupForm.SID),
+        ({"kind": "generic", "group_base": "DC=x"}, GroupForm.ID),
+        ({"kind": "generic", "group_base": "DC=x", "generic": {"group_id_attribute": ""}}, GroupForm.DN),
+    ],
+)
+def test_each_provider_says_how_its_groups_are_known(own: dict[str, object], form: GroupForm) -> None:
+    needed = {"servers": ["ldaps://dc"], "bind_dn": "x", "password": "x", "user_bases": ["DC=x"]}
+    assert LdapSettings.model_validate({**needed, **own}).group_form is form
+    assert all(hasattr(settings, "group_form") for settings, _ in PROVIDERS.values())

@@ -29,7 +29,7 @@ def test_the_annotated_example_is_taken_as_it_is_once_its_secrets_are_there(tmp_
     settings = load(tmp_path / "broker.yaml", {}).settings
     assert settings.server.url == "https://aws.corp.example"
     assert settings.mappings.files == (tmp_path.resolve() / "mappings.yaml",)
-    mapping = read_mapping(read_mapping_files(settings.mappings.files), providers={"corp-ad": True}, now=utc_now())
+    mapping = read_mapping(read_mapping_files(settings.mappings.files), providers=settings.group_forms, now=utc_now())
     assert set(settings.directory.outage_grace_of_role) <= set(mapping.catalogue.roles)
 
 

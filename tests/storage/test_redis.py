@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -436,6 +437,17 @@ def test_after_a_new_epoch_there_is_one_try_where_counts_may_be_lost(own_redis: 
     assert storage.attempts.take("bob", now, RULE).allowed
     late = own_place.clock.on(RULE.window)
     assert [storage.attempts.take("carol", late, RULE).allowed for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_where_a_try_gives_nothing_away_a_new_epoch_takes_none(own_redis: RedisServer, own_place: Place) -> None:
+    storage, lenient = own_place.open(), replace(RULE, left_after_loss=RULE.tries)
+    now = own_place.clock.on(DAY)
+    for _ in range(4):
+        assert storage.attempts.take("alice", now, lenient).allowed
+    with own_redis.client() as client:
+        client.flushall()
+    now = own_place.clock.on(SECOND)
+    assert [storage.attempts.take("alice", now, lenient).allowed for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_counts_from_before_a_fail_over_are_strict_for_a_window_too(own_redis: RedisServer, own_place: Place) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 from builders import MINUTE
-from corridor import Browser, Corridor
+from corridor import Browser, Corridor, World, a_corridor
 from pydantic import BaseModel
 
 from broker.record.event import Tag
@@ -205,3 +206,20 @@ def test_too_many_codes_are_a_429_that_says_when(corridor: Corridor) -> None:
     assert told == corridor.clock() + 15 * MINUTE
     assert "Too many wrong codes. Wait, then type a new code." in browser.text
     assert corridor.tags(browser.last) == [Tag.FACTOR_REFUSED]
+
+
+def test_too_many_leases_are_a_429_that_says_when(world: World, tmp_path: Path) -> None:
+    aws = {"regions": ["eu-central-1"], "access_key_file": "aws-key", "leases_per_minute": 2}
+    with a_corridor(world, tmp_path / "one", aws=aws) as corridor:
+        browser = corridor.signed_in(corridor.person(enrolled=True))
+        begun = corridor.clock()
+        answers = [browser.credentials("payments-dev/power-user") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        told = answers[-1]
+        assert parsedate_to_datetime(told.headers["Retry-After"]) == begun + MINUTE
+        assert told.mimetype == "application/problem+json"
+        assert told.json["type"].endswith(":too-many-attempts")
+        assert "Wait a minute" in told.json["detail"]
+        assert "ASIA" not in told.text
+        assert corridor.tags(told) == [Tag.CREDENTIALS_RATE_LIMITED]
+        assert browser.get("/api/v1/roles").status_code == 200, "the rest goes on"

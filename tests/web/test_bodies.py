@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from corridor import PROVIDER, URL, Answer, Browser, Corridor
+from corridor import HOST, OFFICE, PROVIDER, PROXY, URL, Answer, Browser, Corridor
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from broker.web.wsgi import LARGEST_BODY
 
@@ -107,6 +110,58 @@ def test_a_body_too_large_is_not_read(browser: Browser, stranger: Browser) -> No
             target = browser if path.startswith("/api") else stranger
             answer = target.open("POST", path, headers={"Origin": URL}, data="a" * 70_000, content_type=kind)
             assert answer.status_code == 413, (kind, path)
+
+
+CHUNKS: dict[str, bytes] = {
+    "a size that is no number": b"zz\r\n{}\r\n0\r\n\r\n",
+    "a size below nothing": b"-5\r\n{}\r\n0\r\n\r\n",
+    "more than its size": b"5\r\n{}and more\r\n0\r\n\r\n",
+    "less than its size": b"ffff\r\n{}",
+    "no end": b"5\r\n{}\r\n",
+    "a bare CR behind the size": b"5;a\rb\r\n{}\r\n0\r\n\r\n",
+    "a broken header at the end": b"5\r\n{}\r\n0\r\nNo colon\r\n\r\n",
+    "a blank in a header's name at the end": b"5\r\n{}\r\n0\r\nName : x\r\n\r\n",
+    "a length at the end": b"5\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
+    "a bare LF at the end": b"5\r\n{}\r\n0\r\na: b\n\n\r\n\r\n",
+    "many headers at the end": b"5\r\n{}\r\n0\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+}
+
+
+def chunked(browser: Browser, corridor: Corridor, body: bytes, *, path: str, content_type: str) -> Answer:
+    """What the application answers to a body as gunicorn hands it over: unread, and parsed while it is read."""
+    builder = EnvironBuilder(path, method="POST", headers={"Host": HOST, "Origin": URL, "X-Forwarded-For": OFFICE})
+    environ = builder.get_environ() | {"REMOTE_ADDR": PROXY, "CONTENT_TYPE": content_type}
+    environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    environ |= {"HTTP_COOKIE": f"__Host-broker={browser.token}"}
+    request = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    environ["wsgi.input"] = next(RequestParser(Config(), iter([request + body]), ("127.0.0.1", 1))).body
+    environ.pop("CONTENT_LENGTH", None)
+    return Answer(*run_wsgi_app(corridor.app, environ, buffered=True), builder.get_request())
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/sign-in", FORM), ("/api/v1/credentials", JSON), ("/sign-out", "text/x")])
+@pytest.mark.parametrize("what", CHUNKS)
+def test_chunks_that_are_broken_are_the_senders_fault(
+    corridor: Corridor, browser: Browser, caplog: pytest.LogCaptureFixture, what: str, path: str, kind: str
+) -> None:
+    body = CHUNKS[what].replace(b"{}", CANARY[:5].encode())
+    with caplog.at_level(logging.DEBUG):
+        answer = chunked(browser, corridor, body, path=path, content_type=kind)
+    assert answer.status_code == 400, answer.text
+    assert corridor.tags(answer) == []
+    for where in (answer.text, str(answer.headers), caplog.text):
+        assert CANARY[:5] not in where
+
+
+def test_the_control_chunks_that_are_whole(corridor: Corridor, stranger: Browser) -> None:
+    name = corridor.nobody()
+    sent = f"csrf_token={stranger.csrf}&provider={PROVIDER}&username={name}&password=x".encode()
+    body = b"%x\r\n%s\r\n1;note=x\r\ny\r\n0\r\nX-Trailer: x\r\n\r\n" % (len(sent), sent)
+    answer = chunked(stranger, corridor, body, path="/sign-in", content_type=FORM)
+    assert answer.status_code == 401, answer.text
+    assert len(corridor.events(answer)) == 1
+    much = b"%x\r\n%s\r\n0\r\n\r\n" % (LARGEST_BODY + 1, b"a" * (LARGEST_BODY + 1))
+    assert chunked(stranger, corridor, much, path="/sign-in", content_type=FORM).status_code == 413
 
 
 def form(stranger: Browser, **fields: str | list[str]) -> Answer:

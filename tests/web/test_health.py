@@ -3,14 +3,16 @@
 import threading
 
 import pytest
+from builders import NOW
 from corridor import MONITOR, OFFICE, PROXY, Browser, Corridor
 from flask import Flask
+from neighbours._waiting import wait_until
 
 from broker.errors import Unavailable
 from broker.record.event import Event, Outcome, Tag
 from broker.record.heard import Heard
-from broker.web.health import KEEP, Readiness
-from broker.web.metrics import Metrics
+from broker.web.health import KEEP, Asked
+from broker.web.metrics import LOSING, Metrics
 
 
 class Neighbour:
@@ -44,32 +46,92 @@ def test_the_process_is_alive_whatever_is_away(own_corridor: Corridor) -> None:
         corridor.world.directory.start()
 
 
-@pytest.mark.parametrize("away", [(), ("storage",), ("directory",), ("storage", "directory")], ids=str)
-def test_it_is_ready_when_every_neighbour_answers(corridor: Corridor, away: tuple[str, ...]) -> None:
-    neighbours = {"storage": Neighbour(), "directory": Neighbour()}
+@pytest.mark.parametrize(
+    ("away", "status", "said"),
+    [
+        ((), 200, "ok"),
+        (("storage",), 503, "not ready"),
+        (("audit",), 503, "not ready"),
+        (("directory",), 200, "degraded"),
+        (("aws",), 200, "degraded"),
+        (("directory", "aws"), 200, "degraded"),
+        (("audit", "directory"), 503, "not ready"),
+    ],
+)
+def test_it_is_ready_while_it_can_keep_and_record_whoever_else_is_away(
+    corridor: Corridor, away: tuple[str, ...], status: int, said: str
+) -> None:
+    """Else a balancer would take away every instance, and with them the pages that say what is wrong."""
+    checks = {name: Neighbour() for name in ("storage", "audit", "directory", "aws")}
     for name in away:
-        neighbours[name].away = True
-    answer = Browser(corridor.app_of(corridor.parts, checks=neighbours)).get("/readyz")
-    assert answer.status_code == (503 if away else 200)
-    assert answer.json["status"] == ("not ready" if away else "ok")
-    assert answer.json["checks"] == {name: "unavailable" if name in away else "ok" for name in neighbours}
+        checks[name].away = True
+    needs = {name: checks.pop(name) for name in ("storage", "audit")}
+    answer = Browser(corridor.app_of(corridor.parts, needs=needs, neighbours=checks)).get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (status, said)
+    assert answer.json["checks"] == {name: "unavailable" if name in away else "ok" for name in {**needs, **checks}}
     assert "10.1.1.1" not in answer.text
 
 
-def test_the_real_neighbours_are_asked(own_corridor: Corridor) -> None:
+def test_the_real_neighbours_are_asked(own_corridor: Corridor, monkeypatch: pytest.MonkeyPatch) -> None:
     corridor = own_corridor
-    assert corridor.browser().get("/readyz").status_code == 200
+    well = {"storage": "ok", "audit": "ok", "directory": "ok", "aws": "ok"}
+
+    def told() -> tuple[int, dict[str, str]]:
+        answer = Browser(corridor.app_of(corridor.parts)).get("/readyz")
+        return answer.status_code, answer.json["checks"]
+
+    assert told() == (200, well)
     corridor.world.directory.stop()
+    corridor.world.sts.down()
     try:
-        told = Browser(corridor.app_of(corridor.parts)).get("/readyz")
+        assert told() == (200, well | {"directory": "unavailable", "aws": "unavailable"})
     finally:
         corridor.world.directory.start()
-    assert (told.status_code, told.json["checks"]) == (503, {"storage": "ok", "directory": "unavailable"})
+        corridor.world.sts.up()
+
+    def refuse(neighbour: str) -> None:
+        raise Unavailable(neighbour)
+
+    monkeypatch.setattr(corridor.broker.storage.database, "read", refuse)
+    status, checks = told()
+    assert (status, checks["storage"]) == (503, "unavailable")
+
+
+def test_a_process_that_lost_an_event_is_not_ready_until_it_has_written_one_or_tried_long_ago(
+    corridor: Corridor,
+) -> None:
+    class Trail:
+        away = True
+
+        def record(self, event: Event) -> None:
+            if self.away:
+                raise Unavailable(event.tag)
+
+    trail, seconds = Trail(), Seconds()
+    metrics = Metrics(monotonic=seconds)
+    heard = Heard(trail, written=metrics.written, lost=metrics.lost)
+    event = Event(tag=Tag.BROKER_STARTED, outcome=Outcome.DONE, at=NOW, id="1")
+
+    def status() -> int:
+        return Browser(corridor.app_of(corridor.parts, needs={"audit": metrics.check_trail})).get("/readyz").status_code
+
+    assert status() == 200
+    with pytest.raises(Unavailable):
+        heard.record(event)
+    assert status() == 503
+    seconds.now += LOSING
+    assert status() == 200, "or no request would ever come, and find that it can write again"
+    with pytest.raises(Unavailable):
+        heard.record(event)
+    assert status() == 503
+    trail.away = False
+    heard.record(event)
+    assert status() == 200
 
 
 def test_a_crowd_of_askers_costs_the_neighbours_one_question_in_five_seconds() -> None:
     neighbour, seconds = Neighbour(), Seconds()
-    ready = Readiness({"it": neighbour}, monotonic=seconds)
+    ready = Asked({"it": neighbour}, monotonic=seconds)
     assert [ready() for _ in range(50)] == [{"it": "ok"}] * 50
     assert neighbour.asked == 1
     neighbour.away = True
@@ -88,14 +150,34 @@ def test_nobody_waits_for_a_neighbour_that_somebody_else_is_asking() -> None:
         asked.set()
         answer.wait(10)
 
-    ready = Readiness({"it": hangs}, monotonic=Seconds())
+    ready = Asked({"it": hangs}, monotonic=Seconds(), patience=60)
     first = threading.Thread(target=ready)
     first.start()
     asked.wait(10)
-    assert ready() == {"it": "not asked yet"}
+    assert ready() == {"it": "no answer yet"}
     answer.set()
     first.join()
     assert ready() == {"it": "ok"}
+
+
+def test_a_neighbour_that_hangs_does_not_hold_up_the_probe_and_is_not_called_well() -> None:
+    """A balancer's own patience is short: what does not come in time reads as an instance that is dead."""
+    asked, answer, seconds = threading.Event(), threading.Event(), Seconds()
+
+    def hangs() -> None:
+        if asked.is_set():
+            answer.wait(10)
+
+    ready = Asked({"quick": lambda: None, "it": hangs, "behind it": lambda: None}, monotonic=seconds, patience=0.05)
+    wait_until(lambda: set(ready().values()) == {"ok"}, "it does not answer")
+    asked.set()
+    seconds.now += KEEP
+    late = {"quick": "ok", "it": "no answer yet", "behind it": "no answer yet"}
+    wait_until(lambda: ready() == late, "what did answer is not told")
+    seconds.now += KEEP
+    assert ready()["it"] == "no answer yet", "it is not asked a second time meanwhile"
+    answer.set()
+    wait_until(lambda: set(ready().values()) == {"ok"}, "it does not answer any more")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +236,15 @@ def test_no_word_of_a_stranger_becomes_a_series(own_corridor: Corridor) -> None:
     assert "WORD" not in told
     assert "/path" not in told
     assert 'method="other",route="none",status="404"} 20.0' in told
+
+
+def test_a_mapping_document_that_is_refused_shows_for_as_long_as_it_is() -> None:
+    metrics, name = Metrics(), "broker_mapping_refused_timestamp_seconds"
+    assert metrics.registry.get_sample_value(name) == 0
+    metrics.mapping_refused(NOW)
+    assert metrics.registry.get_sample_value(name) == NOW.timestamp()
+    metrics.mapping_refused(None)
+    assert metrics.registry.get_sample_value(name) == 0
 
 
 def test_events_that_could_not_be_written_are_counted(corridor: Corridor) -> None:

@@ -20,9 +20,9 @@ from broker.authenticate.ldap.security_groups import SecurityGroups, SidCache
 from broker.authenticate.ldap.settings import LdapSettings
 from broker.authenticate.ldap.verdict import verdict
 from broker.authenticate.ldap.wire import is_filter, tls_context
-from broker.authenticate.provider import Reason, SignInRefused, Step
+from broker.authenticate.provider import Reason, SignInRefused, Step, TooManyPasswords
 from broker.clock import Clock, monotonic
-from broker.errors import ConfigurationError, Problem, TooManyAttempts, Unavailable
+from broker.errors import ConfigurationError, Problem, Unavailable
 
 _LONGEST_PASSWORD = 1024
 """Octets; AD's own limit is 256 characters."""
@@ -73,7 +73,7 @@ class LdapProvider:
         started = self._monotonic()
         try:
             return self._sign_in(username, password)
-        except (SignInRefused, TooManyAttempts):
+        except (SignInRefused, TooManyPasswords):
             floor, taken = self._settings.refusal_floor, self._monotonic() - started
             if floor:  # check: equal-time
                 self._sleep(math.ceil(max(taken / floor, 1)) * floor - taken)
@@ -158,7 +158,8 @@ class LdapProvider:
         # while it runs is one after the sign-in.
         now = self._clock()
         # (3) within the rule for names: first and for everybody, so that the refusals do not tell who exists
-        self._take(_of_name(name), now, rule_for_names(self._rule, policy))
+        whose = found.accounts[0] if len(found.accounts) == 1 else None
+        self._take(_of_name(name), now, rule_for_names(self._rule, policy), whose)
         # (4) exactly one account
         account = _only(found)
         if account is None:
@@ -185,17 +186,17 @@ class LdapProvider:
         """Count one try at an account, or refuse it: within the rule, and below the directory's own lockout."""
         if bad is not None and bad.locked:
             # Nothing is sent to the directory, so its own limit narrows nothing; counted like any other try.
-            self._take(account.subject, now, rule_for_names(self._rule, policy))
+            self._take(account.subject, now, rule_for_names(self._rule, policy), account)
             raise SignInRefused(Reason.LOCKED, subject=account.subject, username=account.username)
         rule = rule_for_account(self._rule, policy, bad, now)
         if rule is None:
-            raise _too_many(bad.forgotten_at if bad else None)
-        self._take(account.subject, now, rule)
+            raise _too_many(bad.forgotten_at if bad else None, account)
+        self._take(account.subject, now, rule, account)
 
-    def _take(self, what: str, now: datetime, rule: AttemptRule) -> None:
+    def _take(self, what: str, now: datetime, rule: AttemptRule, account: Account | None) -> None:
         taken = self._attempts.take(self._key(what), now, rule)
         if not taken.allowed:  # check: password-attempts
-            raise _too_many(taken.retry_at)
+            raise _too_many(taken.retry_at, account)
 
     def _key(self, what: str) -> str:
         return f"password:{self._name}:{what}"
@@ -264,9 +265,7 @@ def _octets(password: str) -> bytes:
     return octets
 
 
-def _too_many(retry_at: datetime | None) -> TooManyAttempts:
-    return TooManyAttempts(
-        "There were too many attempts for this name.",
-        retry_at=retry_at,
-        remedy="Wait, then try again." if retry_at else "Ask your help desk to reset the count.",
-    )
+def _too_many(retry_at: datetime | None, account: Account | None) -> TooManyPasswords:
+    if account is None:
+        return TooManyPasswords(retry_at=retry_at)
+    return TooManyPasswords(retry_at=retry_at, subject=account.subject, username=account.username)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from broker.authenticate.attempts import AttemptRule
+from broker.authenticate.identity import GroupForm
 
 _PORTS = {"ldaps": 636, "ldap": 389}
 
@@ -147,6 +148,13 @@ class LdapSettings(BaseModel):
     def active_directory(self) -> bool:
         """Whether it is AD."""
         return self.kind == "active-directory"
+
+    @property
+    def group_form(self) -> GroupForm:
+        """How its groups are known."""
+        if self.active_directory:
+            return GroupForm.SID
+        return GroupForm.ID if self.generic.group_id_attribute else GroupForm.DN
 
     def addresses(self) -> tuple[Address, ...]:
         """The servers, read. Raises `ValueError` for one that is not an LDAP URL."""

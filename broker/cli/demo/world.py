@@ -33,6 +33,8 @@ PROVIDER = "corp-ad"
 STAMP = "demo"
 SERVICE_ACCOUNT = "svc-broker"
 USUAL_PORT = 8400
+LONG = 4096
+"""Columns of a line in broker.yaml: a path with blanks in it must stay on one."""
 SHORTEST = timedelta(hours=1)
 """The least that IAM takes as MaxSessionDuration."""
 
@@ -125,7 +127,7 @@ def _write(folder: Path, url: str, directory: SandboxDirectory, seed: Seed, key:
     private = {
         "aws-key": f"[default]\naws_access_key_id = {key.id}\naws_secret_access_key = {key.secret}\n",
         "directory-password": next(p.password for p in seed.people if p.account == SERVICE_ACCOUNT),
-        "broker.yaml": yaml.safe_dump(_configuration(url, directory, seed), sort_keys=False),
+        "broker.yaml": yaml.safe_dump(_configuration(url, directory, seed), sort_keys=False, width=LONG),
         "mappings.yaml": mapping,
     }
     for name, text in private.items():
