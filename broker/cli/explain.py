@@ -17,6 +17,7 @@ from broker.cli.printed import moment, near, table
 from broker.clock import utc_now
 from broker.duration import parse_duration
 from broker.entitle.dn import parse_dn
+from broker.entitle.shape import FIRST, LAST, OLDEST
 from broker.entitle.snapshot import Snapshot
 from broker.entitle.trace import Line, Part
 from broker.errors import NotFound
@@ -53,11 +54,14 @@ class Factor(click.ParamType[tuple[Method, timedelta] | None]):
         """`totp:5m` -> (Method.TOTP, five minutes); `none` -> None."""
         if value == "none" or isinstance(value, tuple):
             return None if value == "none" else value
-        method, _, age = str(value).partition(":")
+        method, _, text = str(value).partition(":")
         try:
-            return Method(method), parse_duration(age or "0s")
+            shown = Method(method), parse_duration(text or "0s")
         except ValueError:
+            shown = None
+        if shown is None or shown[1] > OLDEST:
             self.fail(f"{value!r} is not METHOD:AGE, such as totp:5m; methods are {', '.join(Method)}", param, ctx)
+        return shown
 
 
 @click.command()
@@ -90,6 +94,9 @@ def explain(  # noqa: PLR0913, PLR0917 (the options)
 ) -> None:
     """Why USER gets ROLE, or does not: every rule's part in it. Exit code 5 when denied, 6 for a stronger factor."""
     now = at or utc_now()
+    if not FIRST <= now <= LAST:
+        message = f"between {FIRST:%Y} and {LAST:%Y}"
+        raise click.BadParameter(message, param_hint="--at")
     with opened(context) as broker:
         asked = provider_of(broker, provider)
         snapshot = broker.parts.mapping()

@@ -27,8 +27,9 @@ from broker.evaluate.decide import decide
 from broker.evaluate.verdict import Permit, Refusal, StepUp, Verdict
 from broker.flow.parts import Freshness, Parts, outcome_of, proof_of, reason_of, record
 from broker.issue.issuer import IssueRefused, Lease
+from broker.keys import KeyringError
 from broker.record.event import Outcome, Tag
-from broker.sessions.people import recognise
+from broker.sessions.people import Person, recognise
 from broker.sessions.session import Session
 
 __all__ = [
@@ -91,7 +92,7 @@ def sign_in(
         note = {"provider": provider, "reason": reason_of(no), **whose}
         record(parts, Tag.SIGN_IN_REFUSED, outcome_of(no), circumstances, None, note)
         raise
-    person, is_new = recognise(parts.people, identity, new_id=parts.new_id)
+    person, is_new = _recognised(parts, identity, circumstances)
     session = session.signed_in(
         person=person.id, session_name=person.session_name, identity=identity, now=parts.clock()
     )
@@ -99,6 +100,15 @@ def sign_in(
         record(parts, Tag.PERSON_CREATED, Outcome.DONE, circumstances, session.proof)
     record(parts, Tag.SIGN_IN_SUCCEEDED, Outcome.ALLOWED, circumstances, session.proof, _replaced(parts, identity))
     return session
+
+
+def _recognised(parts: Parts, identity: Identity, circumstances: Circumstances) -> tuple[Person, bool]:
+    try:
+        return recognise(parts.people, identity, new_id=parts.new_id)
+    except (KeyringError, Unavailable) as no:  # altered in the store, or the store is away
+        whose = {"provider": identity.provider, "subject": identity.subject, "actor_name": identity.username}
+        record(parts, Tag.SIGN_IN_REFUSED, Outcome.FAILED, circumstances, None, {"reason": no.code, **whose})
+        raise
 
 
 def show_factor(

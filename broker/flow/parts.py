@@ -42,7 +42,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the corridor is made of; `app.py` puts it together."""
+    """What the corridor is made of; `app/` puts it together."""
 
     clock: Clock
     new_id: Callable[[], str]

@@ -2,7 +2,7 @@
 
 Owns: tables, migrations, statements, and the Redis keys. Implements the protocols that the stages define:
 `FactorStore`, `EnrolmentStore` (challenge), `AttemptStore` (authenticate), `PeopleStore`, `SessionStore`, `OnceStore`
-(sessions), `TrailStore` (record), `SnapshotStore` (entitle). Does not own: any rule. Only `app.py` imports it (and
+(sessions), `TrailStore` (record), `SnapshotStore` (entitle). Does not own: any rule. Only `app/` imports it (and
 `settings/` its settings).
 
 Every store is durable when it answers, atomic over all instances, may be shared by threads, and lets out nothing but
@@ -11,6 +11,7 @@ To add a store: its protocol in its room, its table in `tables.py` with a migrat
 a line in `Storage`, its suite in `tests/contracts/store.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -86,6 +87,14 @@ class Storage:
         Raises `errors.Unavailable`, and `KeyringError` when something was altered: then nothing is changed.
         """
         self.people.renew()
+
+    def on_reset(self, told: Callable[[], None]) -> None:
+        """Call `told` when this process notices that Redis lost its history (emptied, restored, failed over).
+
+        What raises there fails the request that noticed it; the next one notices it again.
+        """
+        if self.short_lived is not None:
+            self.short_lived.told_of_reset = told
 
     def tidy(self, now: datetime) -> int:
         """Delete what has run out (sessions, one-time things, year-old attempts); how much. Redis does it by itself."""

@@ -16,7 +16,7 @@ answers READONLY, and nobody reads yesterday's sessions from it. Needs Redis 7 o
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
@@ -63,6 +63,7 @@ class ShortLived:
         self.prefix = settings.short_lived_prefix
         self.clock = clock
         self._epoch_seen = 0
+        self.told_of_reset: Callable[[], None] = lambda: None
         self._pool = _pool(settings)
         self._redis = redis.Redis(connection_pool=self._pool)
         self._begin = self.script(BEGIN, epoch=True)
@@ -110,6 +111,7 @@ class ShortLived:
         if int(epoch) > self._epoch_seen:
             if self._epoch_seen:
                 log.warning("Redis began a new history: one-time things issued before are refused")
+                self.told_of_reset()
             self._epoch_seen = int(epoch)
 
     def check(self) -> None:

@@ -211,6 +211,15 @@ def test_each_trace_of_the_demo_is_enough_to_refuse(place: Place, what: str) -> 
         preflight(load(place.file, {}).settings, place.stand)
 
 
+def test_a_key_file_of_an_older_release_is_refused_with_what_to_do(place: Place) -> None:
+    keys = place.folder / "keys.json"
+    content = json.loads(keys.read_text())
+    content["keys"] = [key for key in content["keys"] if key["purpose"] != "session"]
+    keys.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match="holds no session key; broker keys rotate session"):
+        preflight(load(place.file, {}).settings, place.stand)
+
+
 def test_an_endpoint_of_the_environment_alone_is_enough_to_refuse(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from builders import MINUTE
-from corridor import Corridor
+from corridor import PROVIDER, Corridor
+from sqlalchemy import update
 
 from broker.challenge.factor import FactorRefused
 from broker.challenge.proof import Method
@@ -12,7 +13,9 @@ from broker.errors import NotFound, NotSignedIn
 from broker.evaluate.verdict import StepUp
 from broker.flow import Next, enrolment, factors, lease, next_step, roles, show_factor, sign_in
 from broker.flow.operate import reset_factors
-from broker.record.event import Tag
+from broker.keys import KeyringError
+from broker.record.event import Outcome, Tag
+from broker.storage.tables import people
 
 
 def test_without_a_session_the_password_comes_next(corridor: Corridor) -> None:
@@ -53,6 +56,26 @@ def test_after_an_operators_reset_the_next_sign_in_enrols(corridor: Corridor) ->
     reset_factors(corridor.parts, corridor.moment(), known, operator="test", reason="lost phone")
     assert corridor.reload(session) is None
     assert next_step(corridor.parts, corridor.password_shown(person)) is Next.ENROL
+
+
+def test_a_person_altered_in_the_store_is_refused_and_written_down(own_corridor: Corridor) -> None:
+    corridor, person = own_corridor, own_corridor.person()
+    corridor.password_shown(person)
+    with corridor.broker.storage.database.write("test") as connection:
+        connection.execute(update(people).values(session_name="root"))
+    blank, moment = corridor.parts.sessions.blank(corridor.clock(), address=""), corridor.moment()
+    with pytest.raises(KeyringError):
+        sign_in(
+            corridor.parts,
+            blank,
+            provider=PROVIDER,
+            username=person.account,
+            password=person.password,
+            circumstances=moment,
+        )
+    (event,) = corridor.events(moment)
+    assert (event.tag, event.outcome, event.actor_name) == (Tag.SIGN_IN_REFUSED, Outcome.FAILED, person.account)
+    assert event.reason == "keyring-error"
 
 
 def test_a_password_alone_opens_no_role(corridor: Corridor) -> None:

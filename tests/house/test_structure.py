@@ -33,7 +33,7 @@ WALLS = {
     "werkzeug": {"web", "app"},
 }
 
-BROAD_EXCEPT = {"web.errors", "app"}
+BROAD_EXCEPT = {"web.errors", "app.serving"}
 """The two named places."""
 
 

@@ -32,6 +32,7 @@ from broker.storage import Storage, StorageSettings
 
 __all__ = ["storage"]
 
+TRAIL = "the audit trail"
 NUMBERS = count(1)
 
 
@@ -395,6 +396,32 @@ def test_an_epoch_never_goes_back(own_redis: RedisServer, own_place: Place, *, s
         storage = storage if seen else own_place.open()
         storage.once.burn("state", "0", issued_at=own_place.clock(), until=own_place.clock() + HOUR)
         assert client.hget(epoch_key, "at") == epoch
+
+
+def test_a_new_epoch_is_told_and_told_again_until_that_works(own_redis: RedisServer, own_place: Place) -> None:
+    storage, told = own_place.open(), list[str]()
+
+    def fail() -> None:
+        told.append("failed")
+        raise Unavailable(TRAIL)
+
+    def burn() -> bool:
+        now = own_place.clock.on(MINUTE)
+        return storage.once.burn("state", str(now), issued_at=now, until=now + HOUR)
+
+    storage.on_reset(fail)
+    assert burn()
+    assert told == []
+    with own_redis.client() as client:
+        client.flushall()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            burn()
+    storage.on_reset(lambda: told.append("told"))
+    own_place.clock.on(DAY)
+    assert burn()
+    assert burn()
+    assert told == ["failed", "failed", "told"]
 
 
 def test_a_restart_of_the_broker_is_no_new_epoch(place: Place) -> None:

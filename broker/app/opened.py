@@ -1,17 +1,14 @@
-"""The composition root: settings -> parts -> Flask. The only file that knows every implementation."""
+"""Settings -> parts: which implementation is behind which protocol."""
 
 import logging
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-
-from flask import Flask
+from dataclasses import dataclass, field
 
 from broker.authenticate import PROVIDERS
-from broker.authenticate.identity import Group
 from broker.authenticate.provider import PasswordProvider
 from broker.challenge import build_factors
 from broker.challenge.clock_check import ClockCheck, ClockSource
@@ -20,7 +17,6 @@ from broker.challenge.recovery import RecoveryCodes
 from broker.challenge.tools import FactorTools
 from broker.clock import Clock, monotonic, utc_now
 from broker.entitle.snapshot import Snapshot
-from broker.errors import BrokerError, ConfigurationError, Problem, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.flow.mapping import Cache, InForce
 from broker.flow.parts import Freshness, Parts, record
@@ -33,20 +29,11 @@ from broker.record.ids import uuid7
 from broker.record.trail import TrailStore
 from broker.record.writer import AuditTrail
 from broker.sessions.session import Limits, Sessions
-from broker.settings import OwnerGroup, Settings, endpoint_overrides, metrics_folder, read_mapping_files
+from broker.settings import Settings, metrics_folder, read_mapping_files
 from broker.storage import Storage, StorageSettings, open_storage
-from broker.web.client import Proxies
-from broker.web.local import Local
 from broker.web.metrics import Metrics
-from broker.web.wsgi import Site, make_app
 
 log = logging.getLogger(__name__)
-
-LOOK_EVERY = 2.0
-"""Seconds between two looks at the mapping files."""
-SIGN_EVERY = 60.0
-"""Seconds between two signed heads."""
-TIDY_EVERY = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +66,7 @@ class Broker:
         self.stopping.set()
         try:
             if self.serving.is_set():
-                _note(self.parts, Tag.BROKER_STOPPED)
+                note(self.parts, Tag.BROKER_STOPPED)
             self.trail.close(self.parts.clock())
         finally:
             for provider in self.parts.providers.values():
@@ -120,6 +107,7 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
     broker = Broker(
         settings=settings, parts=parts, storage=storage, trail=trail, metrics=metrics, mapping=mapping, keyring=keyring
     )
+    storage.on_reset(lambda: note(parts, Tag.STORAGE_RESET))
     mapping.noted = lambda snapshot, why: _note_mapping(parts, snapshot, why)
     return broker
 
@@ -160,78 +148,6 @@ def read_trail(settings: StorageSettings) -> Iterator[TrailStore]:
         yield storage.trail
     finally:
         storage.close()
-
-
-def make_wsgi(broker: Broker) -> Flask:
-    """The web application of this process, with its background work started.
-
-    Raises `Unavailable` when the start cannot be recorded, `IssueRefused` for root credentials.
-    """
-    settings, parts = broker.settings, broker.parts
-    try:
-        parts.issuer.check()  # so that the first request finds AWS's clock known, and a connection open
-    except Unavailable as error:
-        log.warning("%s: %s", error.code, error.message)
-    site = Site(
-        url=settings.server.url,
-        proxies=Proxies(networks=settings.server.trusted_proxies, tls_header=settings.server.tls_version_header),
-        monitors=settings.server.monitors,
-        csrf_secret=broker.keyring.secret_text(Purpose.CSRF),
-        needs={"storage": broker.storage.check, "audit": broker.metrics.check_trail},
-        neighbours=_neighbours(parts),
-        is_owner=lambda groups: is_owner(settings.owners, groups),
-    )
-    app = make_app(parts, site, broker.metrics)
-    _note(parts, Tag.BROKER_STARTED)
-    broker.serving.set()
-    _in_background(broker, broker.mapping.look, every=LOOK_EVERY)
-    _in_background(broker, lambda: broker.metrics.mapping_refused(broker.mapping.refused_at), every=LOOK_EVERY)
-    _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
-    _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
-    return app
-
-
-def preflight(settings: Settings, stand: Stand = REAL) -> None:
-    """What must be right before a server starts. A neighbour that is away is no reason not to start.
-
-    Raises `ConfigurationError` for settings and files that cannot be used, for the demo's state or keys, and for
-    whatever would lead STS elsewhere; `IssueRefused` for root credentials.
-    """
-    _refuse_demo(settings)
-    broker = open_broker(settings, replace(stand, lines=False))
-    try:
-        problems = [problem for provider in broker.parts.providers.values() for problem in provider.problems()]
-        if problems:
-            raise ConfigurationError(problems)
-        log.info("the broker is %s in AWS", broker.parts.issuer.check())
-    except Unavailable as error:
-        log.warning("%s: %s", error.code, error.message)
-    finally:
-        broker.close()
-
-
-def _refuse_demo(settings: Settings) -> None:
-    problems = [
-        Problem(where=name, what="leads AWS calls to another endpoint", remedy="unset it; the broker asks AWS itself")
-        for name in endpoint_overrides()
-    ]
-    if Keyring.load(settings.keys.file).is_demo:  # check: serve-refuses-demo-keys
-        made = "holds keys that `broker demo` made"
-        problems.append(Problem(where=str(settings.keys.file), what=made, remedy="broker keys generate"))
-    storage = open_storage(settings.storage)
-    try:
-        if storage.stamp_read():  # check: serve-refuses-demo-state
-            made = "is a database that `broker demo` made"
-            problems.append(Problem(where="storage.url", what=made, remedy="name another database"))
-    finally:
-        storage.close()
-    if problems:
-        raise ConfigurationError(problems)
-
-
-def is_owner(owners: tuple[OwnerGroup, ...], groups: frozenset[Group]) -> bool:
-    """Whether one of `groups` is declared to own the broker."""
-    return any(owner.means(group) for owner in owners for group in groups)
 
 
 def _trail(settings: Settings, storage: Storage, keyring: Keyring, stand: Stand) -> AuditTrail:
@@ -280,9 +196,10 @@ def _mapping(settings: Settings, storage: Storage, keyring: Keyring, clock: Cloc
     )
 
 
-def _note(parts: Parts, tag: Tag) -> None:
-    note = {"actor": "broker", "mapping_revision": parts.mapping().revision}
-    record(parts, tag, Outcome.DONE, Circumstances(now=parts.clock()), None, note)
+def note(parts: Parts, tag: Tag) -> None:
+    """Write down what happened to the broker itself."""
+    about = {"actor": "broker", "mapping_revision": parts.mapping().revision}
+    record(parts, tag, Outcome.DONE, Circumstances(now=parts.clock()), None, about)
 
 
 def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:
@@ -290,30 +207,3 @@ def _note_mapping(parts: Parts, snapshot: Snapshot | None, why: str) -> None:
     outcome = Outcome.FAILED if snapshot is None else Outcome.DONE
     note = {"actor": "broker", "reason": why, "mapping_revision": snapshot.revision if snapshot else ""}
     record(parts, tag, outcome, Circumstances(now=parts.clock()), None, note)
-
-
-def _neighbours(parts: Parts) -> dict[str, Callable[[], object]]:
-    directories = {f"directory:{name}": provider.clock_offset for name, provider in parts.providers.items()}
-    return {**directories, "aws": parts.issuer.check}
-
-
-def _in_background(broker: Broker, job: Callable[[], object], *, every: float) -> None:
-    """Do `job` again and again in a thread of its own until the broker stops; a failure is logged, and tried again."""
-
-    def run() -> None:
-        while not broker.stopping.wait(every):
-            try:
-                job()
-            except BrokerError as error:
-                log.warning("%s: %s", error.code, error.message)
-            except Exception:  # a thread that ended would end signing or refreshing, and nobody would see it
-                log.exception("unforeseen")
-
-    threading.Thread(target=run, daemon=True).start()
-
-
-class LocalServer(Local):
-    """A broker on loopback in a thread of this process: for `broker demo` and tests, never for real use."""
-
-    def __init__(self, broker: Broker, *, host: str, port: int, fd: int | None = None) -> None:
-        super().__init__(make_wsgi(broker), host=host, port=port, fd=fd)
