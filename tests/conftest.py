@@ -1,12 +1,17 @@
 """What every test shares: what was skipped is counted by package, and in CI nothing may be skipped."""
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = [f"neighbours.{path.stem}" for path in (Path(__file__).parent / "neighbours").glob("[a-z]*.py")]
+
+
+def pytest_configure() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, and programs inherit that
 
 
 def _lacking(terminalreporter: pytest.TerminalReporter) -> Counter[str]:
