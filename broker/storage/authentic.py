@@ -4,7 +4,11 @@ A MAC tells that a row was ours once, not that it is the newest one or still sta
 older row back, or delete any (see `SECURITY.md`).
 """
 
+import logging
+
 from broker.keys import Keyring, KeyringError, Purpose, framed
+
+log = logging.getLogger(__name__)
 
 
 class Authentic:
@@ -20,12 +24,19 @@ class Authentic:
         """32 bytes over `parts`, under the current key."""
         return self._keyring.mac(self._purpose, framed([self._kind, *parts]))
 
-    def holds(self, mac: bytes | None, *parts: str) -> bool:
-        """Whether `mac` was made over exactly these `parts` under a key that we have."""
-        return mac is not None and self._keyring.matches(self._purpose, framed([self._kind, *parts]), mac)
+    def holds(self, mac: object, *parts: object) -> bool:
+        """Whether `mac` was made over exactly these `parts` under a key that we have.
 
-    def require(self, mac: bytes | None, *parts: str) -> None:
-        """Raise `KeyringError` unless `holds`."""
+        Whatever a hand in the database wrote may come here: SQLite keeps numbers and bytes where text is declared.
+        """
+        texts = [part for part in parts if isinstance(part, str)]
+        if not isinstance(mac, bytes) or len(texts) != len(parts):  # check: stored-row-types
+            return False
+        return self._keyring.matches(self._purpose, framed([self._kind, *texts]), mac)
+
+    def require(self, mac: object, *parts: object) -> None:
+        """Raise `KeyringError` unless `holds`; the log names the row."""
         if not self.holds(mac, *parts):  # check: stored-row-mac
+            log.error("the stored %s %r does not carry our MAC", self._kind, parts)
             message = f"A stored {self._kind} was altered, or kept under a key that the broker does not have."
             raise KeyringError(message, remedy="Restore the database and the keyring from the same backup.")

@@ -40,17 +40,25 @@ def encode(session: Session, authentic: Authentic) -> str:
     return authentic.mac(session.key, body).hex() + body
 
 
-def decode(text: str, authentic: Authentic, *, key: str) -> Session | None:
-    """The session that `encode` wrote under `key`; None for everything else, another key's session included."""
-    mac, body = text[:MAC_CHARACTERS], text[MAC_CHARACTERS:]
+def decode(text: object, authentic: Authentic, *, key: str, person: object) -> Session | None:
+    """The session that `encode` wrote under `key`; None for everything else, another key's session included.
+
+    `person` is whose the store says it is: by that it is ended, so it must be true.
+    """
     try:
-        if not authentic.holds(bytes.fromhex(mac), key, body):  # check: session-mac
+        kept = _text(text)
+        body = kept[MAC_CHARACTERS:]
+        if not authentic.holds(bytes.fromhex(kept[:MAC_CHARACTERS]), key, body):  # check: session-mac
             log.error("a stored session does not carry our MAC and counts as ended")
             return None
-        return _session(json.loads(body))
+        session = _session(json.loads(body))
     except (Malformed, ValueError, OverflowError, RecursionError):
         log.warning("a stored session cannot be read and counts as ended")
         return None
+    if session.person != person:  # check: session-of-its-person
+        log.error("a session was stored as another person's and counts as ended")
+        return None
+    return session
 
 
 def _body(session: Session) -> str:

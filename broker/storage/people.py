@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from broker.authenticate.identity import PersonId
-from broker.keys import Keyring, Purpose
+from broker.keys import Keyring, KeyringError, Purpose
 from broker.sessions.people import Person
 from broker.storage.authentic import Authentic
 from broker.storage.database import Conflict, Database
@@ -13,9 +13,9 @@ from broker.storage.tables import people, subjects
 
 NEIGHBOUR = "the store of people"
 FIELDS = (people.c.id, people.c.session_name, people.c.display_name, people.c.first_seen, people.c.last_seen)
-COLUMNS = (*FIELDS, people.c.mac)
+COLUMNS = (*FIELDS, people.c.folded_name, people.c.mac)
 
-PersonRow = Row[str, str, str, datetime, datetime, bytes | None]
+PersonRow = Row[str, str, str, datetime, datetime, str, bytes | None]
 
 
 def _folded(session_name: str) -> str:
@@ -106,8 +106,11 @@ class SqlPeople:
         return None if row is None else self._proven(row)
 
     def _proven(self, row: PersonRow) -> Person:
-        identifier, session_name, display_name, first_seen, last_seen, mac = row
+        identifier, session_name, display_name, first_seen, last_seen, folded_name, mac = row
         self._person.require(mac, identifier, session_name)
+        if folded_name != _folded(session_name):  # check: person-found-by-its-name
+            message = "A stored person was altered: it stands under another's name."
+            raise KeyringError(message, remedy=f"See to the person {identifier} in the database.")
         return Person(
             id=PersonId(identifier),
             session_name=session_name,

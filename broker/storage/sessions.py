@@ -29,7 +29,7 @@ class SqlSessions:
         self._authentic = authentic
         self._clock = clock
         live = (sessions.c.key == bindparam("name")) & (sessions.c.ends_at > bindparam("now"))
-        self._get = select(sessions.c.body).where(live)
+        self._get = select(sessions.c.body, sessions.c.person).where(live)
         self._update = update(sessions).where(live)
         self._drop_live = delete(sessions).where(live)
         self._drop = delete(sessions).where(sessions.c.key == bindparam("name"))
@@ -50,8 +50,8 @@ class SqlSessions:
     def get(self, key: str) -> Session | None:
         """See the protocol."""
         with self._database.read(NEIGHBOUR) as connection:
-            body = connection.execute(self._get, {"name": key, "now": self._clock()}).scalar()
-        return None if body is None else decode(body, self._authentic, key=key)
+            row = connection.execute(self._get, {"name": key, "now": self._clock()}).one_or_none()
+        return None if row is None else decode(row.body, self._authentic, key=key, person=row.person)
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
@@ -79,7 +79,7 @@ class SqlSessions:
         theirs = (sessions.c.person == person) & (sessions.c.ends_at > self._clock())
         with self._database.read(NEIGHBOUR) as connection:
             rows = connection.execute(select(sessions.c.key, sessions.c.body).where(theirs)).all()
-        found = (decode(body, self._authentic, key=key) for key, body in rows)
+        found = (decode(body, self._authentic, key=key, person=person) for key, body in rows)
         return _newest_first([session for session in found if session is not None])
 
     def tidy(self, now: datetime) -> int:
@@ -134,7 +134,7 @@ return {KEYS[1], 1}
 """
 GET = """
 if not live(KEYS[1], ARGV[1]) then return {KEYS[1]} end
-return {KEYS[1], redis.call('HGET', KEYS[1], 'body')}
+return {KEYS[1], unpack(redis.call('HMGET', KEYS[1], 'body', 'person'))}
 """
 DROP = """
 return {KEYS[1], redis.call('DEL', KEYS[1])}
@@ -179,7 +179,7 @@ class RedisSessions:
     def get(self, key: str) -> Session | None:
         """See the protocol."""
         found = self._short_lived.run(self._get, [self._key(key)], [self._now()], neighbour=NEIGHBOUR)
-        return decode(found[0], self._authentic, key=key) if found else None
+        return decode(found[0], self._authentic, key=key, person=found[1] or None) if found else None
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
         """See the protocol."""
@@ -196,7 +196,7 @@ class RedisSessions:
 
     def of_person(self, person: PersonId) -> list[Session]:
         """See the protocol."""
-        found = (decode(body, self._authentic, key=key) for key, body in self._theirs(person, "read"))
+        found = (decode(body, self._authentic, key=key, person=person) for key, body in self._theirs(person, "read"))
         return _newest_first([session for session in found if session is not None])
 
     def _theirs(self, person: PersonId, what: str) -> list[tuple[str, str]]:

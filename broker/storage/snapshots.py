@@ -24,7 +24,8 @@ class SqlSnapshots:
     def get(self, digest: str) -> bytes | None:
         """See the protocol."""
         with self._database.read(NEIGHBOUR) as connection:
-            return connection.execute(select(snapshots.c.compiled).where(snapshots.c.digest == digest)).scalar()
+            kept = connection.execute(select(snapshots.c.compiled).where(snapshots.c.digest == digest)).scalar()
+        return kept if isinstance(kept, bytes) else None  # SQLite keeps text where bytes are declared
 
     def put(self, digest: str, compiled: bytes, now: datetime) -> None:
         """See the protocol."""

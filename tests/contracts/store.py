@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from redis import Redis
 from sqlalchemy import Update, update
 
 from broker.authenticate.attempts import AttemptRule, Attempts
@@ -239,6 +240,18 @@ class SessionContract:
         assert other.sessions.get("a") is None
         assert other.sessions.of_person(ALICE) == []
         assert storage.sessions.get("a") is not None
+
+    def test_a_session_that_was_given_to_somebody_else_does_not_count(self, storage: Storage, place: Place) -> None:
+        storage.sessions.add(a_session("a", place.clock()), until=place.clock() + HOUR)
+        if storage.short_lived is None:
+            with storage.database.write("test") as connection:
+                connection.execute(update(tables.sessions).values(person=BOB))
+        else:
+            prefix = storage.short_lived.prefix
+            with Redis.from_url(place.settings.short_lived) as client:
+                client.hset(f"{prefix}session:a", "person", BOB)
+        assert storage.sessions.get("a") is None
+        assert storage.sessions.of_person(BOB) == []
 
     def test_an_unknown_key_has_no_session(self, storage: Storage) -> None:
         assert storage.sessions.get("nobody's") is None
@@ -504,8 +517,9 @@ class PeopleContract:
             update(tables.people).values(session_name="root", folded_name="root"),
             update(tables.people).values(mac=b""),
             update(tables.people).values(mac=None),
+            update(tables.people).values(folded_name="carol"),
         ],
-        ids=["another name", "no MAC", "from before"],
+        ids=["another name", "no MAC", "from before", "under another name"],
     )
     def test_an_altered_person_is_nobody(self, storage: Storage, change: Update) -> None:
         storage.people.add_person(a_person(), provider="corp-ad", subject="s-1")

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from contracts.store import NOON, a_session
+from contracts.store import ALICE, NOON, a_session
 
 from broker.authenticate.identity import Identity
 from broker.keys import Keyring, Purpose
@@ -21,7 +21,7 @@ OURS = Authentic(KEYS, Purpose.SESSION, "session")
 
 def read(body: str, mac: bytes | None = None) -> Session | None:
     """`body` under the right MAC, or under `mac`."""
-    return decode((OURS.mac("a", body) if mac is None else mac).hex() + body, OURS, key="a")
+    return decode((OURS.mac("a", body) if mac is None else mac).hex() + body, OURS, key="a", person=ALICE)
 
 
 def written() -> dict[str, object]:
@@ -31,18 +31,18 @@ def written() -> dict[str, object]:
 
 
 def test_what_was_written_is_read() -> None:
-    assert decode(encode(SESSION, OURS), OURS, key="a") == SESSION
+    assert decode(encode(SESSION, OURS), OURS, key="a", person=ALICE) == SESSION
     nobody = a_session("b", NOON, person=None)
-    assert decode(encode(nobody, OURS), OURS, key="b") == nobody
+    assert decode(encode(nobody, OURS), OURS, key="b", person=None) == nobody
 
 
 def test_any_text_survives() -> None:
     hostile = replace(SESSION, notes={'"\n\x00': "\ud800 \u202e </script>"}, address="\x1b[31m")
-    assert decode(encode(hostile, OURS), OURS, key="a") == hostile
+    assert decode(encode(hostile, OURS), OURS, key="a", person=ALICE) == hostile
 
 
 def test_another_keys_session_is_no_session() -> None:
-    assert decode(encode(SESSION, OURS), OURS, key="b") is None
+    assert decode(encode(SESSION, OURS), OURS, key="b", person=ALICE) is None
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,27 @@ def test_a_text_altered_in_any_character_is_no_session() -> None:
     text = encode(SESSION, OURS)
     for place in range(len(text)):
         other = "0" if text[place] != "0" else "1"
-        assert decode(text[:place] + other + text[place + 1 :], OURS, key="a") is None, place
-    assert decode(text + " ", OURS, key="a") is None
+        assert decode(text[:place] + other + text[place + 1 :], OURS, key="a", person=ALICE) is None, place
+    assert decode(text + " ", OURS, key="a", person=ALICE) is None
+
+
+@pytest.mark.parametrize("text", [None, 7, b"bytes", encode(SESSION, OURS).encode()])
+def test_what_is_no_text_is_no_session(text: object) -> None:
+    assert decode(text, OURS, key="a", person=ALICE) is None
+
+
+def test_a_session_stored_as_another_persons_is_no_session() -> None:
+    """It would not end when all of its person's sessions do."""
+    for person in (None, "", "person-bob", 7):
+        assert decode(encode(SESSION, OURS), OURS, key="a", person=person) is None
 
 
 def test_a_session_from_before_a_rotation_stands_until_the_key_is_retired() -> None:
     rotated = KEYS.rotate(Purpose.SESSION, now=NOON)
     text = encode(SESSION, OURS)
-    assert decode(text, Authentic(rotated, Purpose.SESSION, "session"), key="a") == SESSION
+    assert decode(text, Authentic(rotated, Purpose.SESSION, "session"), key="a", person=ALICE) == SESSION
     old = KEYS.listing()[list(Purpose).index(Purpose.SESSION)].id
-    assert decode(text, Authentic(rotated.retire(old), Purpose.SESSION, "session"), key="a") is None
+    assert decode(text, Authentic(rotated.retire(old), Purpose.SESSION, "session"), key="a", person=ALICE) is None
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Session)])

@@ -8,10 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contracts.store import ALICE, HOUR, Place, StorageContract, a_link, a_person, a_session, an_event, fill, storage
+from contracts.store import (
+    ALICE,
+    DAY,
+    HOUR,
+    NOON,
+    Place,
+    StorageContract,
+    a_link,
+    a_person,
+    a_session,
+    an_event,
+    fill,
+    storage,
+)
 from sqlalchemy import event
 
 from broker.errors import ConfigurationError, Unavailable
+from broker.keys import KeyringError
 from broker.storage import Storage, StorageSettings, open_storage
 
 __all__ = ["storage"]
@@ -190,3 +204,20 @@ def test_a_relative_path_is_taken_from_the_settings_folder() -> None:
         storage.upgrade()
         storage.close()
         assert (Path(folder) / "broker.db").exists()
+
+
+def test_what_sqlite_keeps_in_spite_of_its_type_stops_nobody(storage: Storage, file: Path) -> None:
+    """It keeps text where bytes are declared, and bytes where text is: a hand in the file may have put them there."""
+    storage.snapshots.put("digest", b"compiled", NOON)
+    storage.sessions.add(a_session("a", NOON), until=NOON + 365 * DAY)
+    storage.people.add_person(a_person(), provider="corp-ad", subject="s-1")
+    with sqlite3.connect(file) as hand:
+        hand.execute("UPDATE snapshots SET compiled = 'text'")
+        hand.execute("UPDATE sessions SET body = x'00ff'")
+    assert storage.snapshots.get("digest") is None
+    assert storage.sessions.get("a") is None
+    for change in ("mac = 'text'", "session_name = x'00ff', folded_name = 'x'"):
+        with sqlite3.connect(file) as hand:
+            hand.execute(f"UPDATE people SET {change}")  # noqa: S608 (ours)
+        with pytest.raises(KeyringError):
+            storage.people.by_subject("corp-ad", "s-1")
