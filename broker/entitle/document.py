@@ -57,8 +57,10 @@ def read_document(
     """
     reader, problems = ConditionReader(vocabulary), _Problems()
     declared = Declared()
-    for name, text in files.items():
-        source = read_yaml(text, name, problems.found, end_mark=True)
+    sources = [read_yaml(text, name, problems.found, end_mark=True) for name, text in files.items()]
+    if not all(source.readable for source in sources):  # what else seems wrong may follow from that
+        raise ConfigurationError(problems.in_order(tuple(files)))
+    for source in sources:
         _File(source, declared, reader, problems).read()
     whole = not problems.found
     plain = _plain(declared, reader)

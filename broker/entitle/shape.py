@@ -28,6 +28,7 @@ from broker.duration import Duration, Instant, format_duration, refusal
 from broker.entitle.arn import PARTITION, parse_iam_role
 from broker.entitle.dn import parse_dn
 from broker.entitle.group_id import fold_id
+from broker.entitle.readable import UNSHOWN
 from broker.entitle.template import parse_template
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -35,9 +36,9 @@ TAG_KEY = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$"
 ACCOUNT_ID = r"^[0-9]{12}$"
 EXTERNAL_ID = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
 """sts:AssumeRole, parameter ExternalId."""
-UNSHOWN = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-"""Controls, line ends, and marks that turn the direction of what follows: in no text, not even as an escape."""
 LINE = rf"^[^ {UNSHOWN}](?:[^{UNSHOWN}]{{0,254}}[^ {UNSHOWN}])?$"
+PLAIN = r"^[!-~](?:[ -~]{0,254}[!-~])?$"
+"""ASCII alone: another alphabet has letters that look the same, and what looks the same must select the same."""
 TARGET = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
 
 FIRST, LAST, OLDEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC), timedelta(days=3660)
@@ -50,6 +51,7 @@ PATTERNS = {
     EXTERNAL_ID: "an external id is 2-1224 letters, digits and _+=,.@:/-",
     PARTITION: "a partition is aws, aws-cn, aws-us-gov, aws-eusc, or one of the aws-iso family",
     LINE: "one line of 1-256 characters, with no space at its ends and no control characters",
+    PLAIN: "what selects is 1-256 ASCII letters, digits, signs and inner spaces: others can look like them",
     TARGET: "account/role, with * for any account or any role",
 }
 """What each pattern means, for people."""
@@ -105,6 +107,8 @@ def _kind(value: Any) -> str:  # noqa: ANN401 (whatever the file says)
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Line = Annotated[str, StringConstraints(pattern=LINE)]
+Plain = Annotated[str, StringConstraints(pattern=PLAIN)]
+TagKey = Annotated[str, StringConstraints(pattern=TAG_KEY)]
 Distinguished = Annotated[str, AfterValidator(_distinguished)]
 """Kept normalised."""
 CONDITIONS_HERE = "conditions of the vocabulary"
@@ -124,7 +128,7 @@ class GroupShape(Model):
     """A directory group. Where an `id` is given it decides, and `dn` or `name` are for people."""
 
     provider: Name
-    id: Annotated[Line, AfterValidator(fold_id)] | None = None
+    id: Annotated[Plain, AfterValidator(fold_id)] | None = None
     dn: Distinguished | None = None
     name: Line | None = None
 
@@ -141,9 +145,9 @@ class AccountShape(Model):
     """An AWS account."""
 
     id: Annotated[str, StringConstraints(pattern=ACCOUNT_ID)]
-    env: Line | None = None
+    env: Plain | None = None
     partition: Annotated[str, StringConstraints(pattern=PARTITION)] = "aws"
-    tags: dict[Annotated[str, StringConstraints(pattern=TAG_KEY)], Line] = {}
+    tags: dict[TagKey, Plain] = {}
     external_id: Annotated[str, StringConstraints(pattern=EXTERNAL_ID)] | None = None
 
 
@@ -163,8 +167,8 @@ class RoleFields(Model):
 
 
 class _Fields(Model):
-    env: list[Line] | None = None
-    tags: Annotated[dict[str, list[Line]], Field(min_length=1)] | None = None
+    env: list[Plain] | None = None
+    tags: Annotated[dict[TagKey, list[Plain]], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "_Fields":
@@ -195,7 +199,7 @@ class TemplateShape(Model):
 
     provider: Name
     under: Distinguished | None = None
-    named: Annotated[Line, _must(_has_field)]
+    named: Annotated[Plain, _must(_has_field)]
 
 
 AccountSelector = Annotated[

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeAlias, Union
 
 import yaml
 
-from broker.entitle.readable import Spot, unreadable
+from broker.entitle.readable import Spot, as_written, doubt, unreadable
 from broker.errors import ConfigurationError, Problem
 
 Data: TypeAlias = Union[bool, int, float, str, "list[Data]", "dict[str, Data]"]
@@ -31,6 +31,8 @@ MAX_UNREADABLE = 10
 """So many lines that a person cannot read are told at once."""
 BLOCKS = ("|", ">")
 """Styles of texts whose lines are indented, so that they cannot take in the lines that follow."""
+FOR_PEOPLE = ("description", "owner")
+"""Keys of texts that decide nothing: their letters and signs may be any that show where a line ends."""
 BOM = "\ufeff"
 """What some editors write before the first character; no part of the text."""
 
@@ -48,7 +50,8 @@ _PLAIN = re.compile(
     re.VERBOSE,
 )
 """A plain scalar that is not simply text. No alternative can backtrack more than linearly."""
-_END_MARK = re.compile(r"(?:^|\n)\.\.\.\r?\n\Z")
+_END_MARK = re.compile(r"^\.\.\.[ \t\r\n]*\Z", re.MULTILINE)
+_COMMENT_LAST = re.compile(r"^\.\.\.(?:[ \t]+#[^\n]*|[ \t]*\r?)(?:\n[ \t]*(?:#[^\n]*|\r)?)*\Z", re.MULTILINE)
 _TIGHT_COMMENT = re.compile(r"[ \t]*#[^ \t\r\n#]")
 _UNCLEAR = {
     "empty": ("an empty value", "write the value, or remove the key"),
@@ -67,6 +70,8 @@ class Source:
     data: Data
     marks: dict[int, Any] = field(repr=False)
     """For each container in `data`, by its `id()`, the marks of its entries; for `where()` alone."""
+    readable: bool = True
+    """False: it was not read to its end, or not as it looks, and what `data` lacks says nothing."""
 
     def where(self, path: Path = ()) -> str:
         """`file:line:column` of what stands at `path`; parts of it that are not in the file are passed over."""
@@ -89,14 +94,15 @@ def read_yaml(text: str, file_name: str, problems: list[Problem] | None = None, 
     are appended to it instead, and the caller must raise them in the end.
     """
     reader = _Reader(file_name)
-    reader.read(text.removeprefix(BOM))
+    text = text.removeprefix(BOM)
+    reader.read(text)
     if end_mark and not _END_MARK.search(text):  # check: yaml-end-mark
         reader.not_whole(text)
     if problems is not None:
         problems.extend(reader.problems)
     elif reader.problems:
         raise ConfigurationError(reader.problems)
-    return Source(file=file_name, data=reader.data, marks=reader.marks)
+    return Source(file=file_name, data=reader.data, marks=reader.marks, readable=reader.readable)
 
 
 def _place(file: str, mark: Any) -> str:  # noqa: ANN401 (libyaml's Mark has no type)
@@ -126,6 +132,8 @@ class _Reader:
         self.data: Data = {}
         self.marks: dict[int, Any] = {}
         self.problems: list[Problem] = []
+        self.readable = False
+        self._doubts = 0
         self._file = file
         self._stack: list[_Open] = []
         self._documents = 0
@@ -147,6 +155,7 @@ class _Reader:
         self._text = text
         try:
             self._consume(yaml.parse(text, Loader=loader))
+            self.readable = not self._doubts
         except yaml.MarkedYAMLError as error:
             self._problem(error.problem_mark, f"this is not YAML: {error.problem}", "correct it here or just above")
         except (yaml.reader.ReaderError, UnicodeError):
@@ -157,8 +166,13 @@ class _Reader:
 
     def not_whole(self, text: str) -> None:
         """The file's last line is not the mark of its end."""
+        found = _COMMENT_LAST.search(text)
+        if found:
+            mark = Spot(text.count("\n", 0, found.start()), 0)
+            return self._problem(mark, "a comment behind `...`, the end of the file", "move it to before that line")
         last = Spot(text.count("\n", 0, -1), 0)
         self._problem(last, "the file does not end in a line `...`", "add that line: it shows that the file is whole")
+        return None
 
     def _problem(self, mark: Any, what: str, remedy: str) -> None:  # noqa: ANN401 (as above)
         self.problems.append(Problem(where=_place(self._file, mark), what=what, remedy=remedy))
@@ -195,12 +209,30 @@ class _Reader:
         self._refuse_extras(event)
         if event.start_mark.line != event.end_mark.line and event.style not in BLOCKS:  # check: yaml-one-line
             self._problem(event.start_mark, "a text over several lines", "write it on one line, or as a block (>-)")
-        value = event.value if event.style else self._plain(event)
         top = self._stack[-1] if self._stack else None
+        if top is None or top.key not in FOR_PEOPLE:
+            self._as_it_looks(event)
+        value = event.value if event.style else self._plain(event)
         if top is not None and type(top.data) is dict and top.key is None:
             self._key(top, event, value)
         else:
             self._add(value, event.start_mark)
+
+    def _as_it_looks(self, event: Any) -> None:  # noqa: ANN401 (as above)
+        """Judged is what stands there: a block as its lines, everything else as it is between its marks."""
+        if event.value.isascii():
+            return
+        start = event.start_mark
+        text = event.value if event.style in BLOCKS else self._text[start.index : event.end_mark.index]
+        written = as_written(text) if event.style == '"' else text
+        found = doubt(written)
+        if found:  # check: yaml-look-alike
+            same_place = written == text and event.style not in BLOCKS
+            mark = Spot(start.line, start.column + found.column) if same_place else start
+            self._problem(mark, found.what, found.remedy)
+            self._doubts += 1
+            if self._doubts >= MAX_UNREADABLE:
+                raise _Stop
 
     def _plain(self, event: Any) -> Data:  # noqa: ANN401 (as above)
         text: str = event.value

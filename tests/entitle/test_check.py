@@ -1,5 +1,7 @@
 """Do the names of the document fit together?"""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +22,7 @@ from builders_mapping import (
 from broker.authenticate.identity import Group, GroupForm
 from broker.entitle.resolve import replaced_groups
 from broker.errors import ConfigurationError
+from broker.record.redaction import looks_secret
 
 
 def whats(**sections: object) -> str:
@@ -169,9 +172,65 @@ def test_an_id_that_no_group_of_the_provider_can_have_is_refused(group_id: str) 
 @pytest.mark.parametrize("group_id", [" S-1-5-21-1-2-3-4", "S-1-5-21-1-2-3-4 ", "", "S-1\n", "a\u202eb", "a\x85"])
 @pytest.mark.parametrize("key", ["id", "name"])
 def test_what_a_group_is_known_by_is_one_clean_line(key: str, group_id: str) -> None:
-    assert "with no space at its ends and no control characters" in whats(
-        groups={"leavers": {"provider": "okta", key: group_id}}
-    )
+    found = whats(groups={"leavers": {"provider": "okta", key: group_id}})
+    assert {"id": "1-256 ASCII", "name": "with no space at its ends and no control characters"}[key] in found
+
+
+FOREIGN = "\u0440\u0441\u0456"
+"""Cyrillic, and to the eye `pci`."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: {"accounts": {"new": {"id": "222222222222", "env": text}}},
+        lambda text: {"accounts": {"new": {"id": "222222222222", "tags": {"scope": text}}}},
+        lambda text: {"accounts": {"new": {"id": "222222222222", "tags": {f"s{text}": "pci"}}}},
+        lambda text: {"accounts": {text: {"id": "222222222222"}}},
+        lambda text: {"roles": {text: {"iam_role": "Admin", "max_session": "1h"}}},
+        lambda text: {"roles": {"new": {"iam_role": text, "max_session": "1h"}}},
+        lambda text: {"groups": {text: {"provider": "okta", "name": "x"}}},
+        lambda text: {"groups": {"new": {"provider": "okta", "id": text}}},
+        lambda text: {"guardrails": [{**RAIL, "accounts": {"env": [text]}}]},
+        lambda text: {"guardrails": [{**RAIL, "accounts": {"tags": {"scope": [text]}}}]},
+        lambda text: {"guardrails": [{**RAIL, "accounts": {"tags": {f"s{text}": ["pci"]}}}]},
+        lambda text: {"guardrails": [{**RAIL, "accounts": {"names": "all", "except": {"env": [text]}}}]},
+        lambda text: {"guardrails": [{**RAIL, "accounts": [text]}]},
+        lambda text: {"guardrails": [{**RAIL, "name": text}]},
+        lambda text: {"denies": [{**DENY, "roles": [text]}]},
+        lambda text: {"denies": [{**DENY, "groups": {"provider": "okta", "named": f"{text}-{{account}}"}}]},
+    ],
+)
+@pytest.mark.parametrize("text", [FOREIGN, "pr\u0585d", "eu\u2011prod", "pci\u0307", "\uff50ci"], ids=ascii)
+def test_what_selects_is_ascii_even_as_an_escape(change: Callable[[str], dict[str, Any]], text: str) -> None:
+    """What looks like `pci` and is not would leave the account out of the guardrail for `pci`."""
+    written = json.dumps(change(text))
+    assert text not in written
+    found = whats(**change(text))
+    assert any(word in found for word in ("ASCII", "letters, digits")), found
+
+
+def test_texts_and_names_in_directories_are_in_any_language() -> None:
+    document = sound(mappings=[{**a_mapping(), "owner": "J\u00fcrgen \u26a0\ufe0f"}])
+    document["groups"]["new"] = {"provider": "okta", "name": "\u041e\u0442\u0434\u0435\u043b"}
+    document["groups"]["dn"] = {"provider": "corp-ad", "dn": "CN=Gr\u00f6\u00dfe,DC=x", "id": "S-1-5-21-1-2-3-4"}
+    document["roles"]["new"] = {
+        "iam_role": "x",
+        "max_session": "1h",
+        "description": "\u043b\u0435\u0441 \u2013 \u26a0\ufe0f",
+    }
+    document_of(document)
+
+
+def test_a_digest_behind_a_name_makes_it_no_secret() -> None:
+    """So AWS names the roles of its Identity Center."""
+    roles = sound()["roles"]
+    for permission in ("ReadOnlyAccess", "AdministratorAccess", "PowerUserAccess"):
+        roles[f"AWSReservedSSO_{permission}_0a1b2c3d4e5f6a7b"] = {"iam_role": "x", "max_session": "1h"}
+    document_of(sound(roles=roles), is_secret=looks_secret)
+    for secret in ("wJalrXUtnFEMI-K7MDENG-bPxRfiCYzEXAMPLEKEYz", "wJalrXUtnFEMI_K7MDENG_bPxRfiCYzEXAMPLEKEYz_0a1b2c3d"):
+        with pytest.raises(ConfigurationError, match="looks like a key, token or password hash"):
+            document_of(sound(roles={**roles, secret: {"iam_role": "x", "max_session": "1h"}}), is_secret=looks_secret)
 
 
 @pytest.mark.parametrize(

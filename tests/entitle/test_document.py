@@ -148,7 +148,7 @@ def test_an_entry_that_could_be_misread_is_refused(entry: dict[str, Any], what: 
         ({"id": "210987654321", "external_id": "a b"}, "an external id is"),
         ({"id": "210987654321", "tags": {"team": 1}}, "put it in quotes"),
         ({"id": "210987654321", "tags": {"a b": "x"}}, "a tag's key"),
-        ({"id": "210987654321", "tags": {"a": ""}}, "one line of"),
+        ({"id": "210987654321", "tags": {"a": ""}}, "what selects is 1-256 ASCII"),
     ],
 )
 def test_an_account_that_is_not_one_is_refused(account: dict[str, Any], what: str) -> None:

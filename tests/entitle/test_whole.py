@@ -24,7 +24,7 @@ def test_no_beginning_of_the_example_is_a_document() -> None:
     """At each end of a line, at the last of all, and at some between."""
     read_document({"m.yaml": EXAMPLE}, CONDITIONS)
     lines = [at + 1 for at, char in enumerate(EXAMPLE[:-1]) if char == "\n"]
-    last = range(len(EXAMPLE) - 200, len(EXAMPLE))
+    last = range(len(EXAMPLE) - 200, len(EXAMPLE) - 1)
     for end in {*lines, *last, *range(0, len(EXAMPLE), 61)}:
         refused(EXAMPLE[:end])
 
@@ -42,7 +42,7 @@ def test_no_beginning_of_the_example_is_a_document() -> None:
 )
 def test_no_beginning_of_a_whole_file_is_one(text: str) -> None:
     read_document({"m.yaml": text}, CONDITIONS)
-    for end in range(len(text)):
+    for end in range(text.rindex("...") + 3):
         refused(text[:end])
 
 
@@ -56,10 +56,42 @@ def test_what_follows_an_earlier_end_is_no_document() -> None:
 
 @pytest.mark.parametrize(
     "end",
-    ["", "...", "... \n", " ...\n", "....\n", "..\n", "# ...\n", "...\n\n", "... # end\n", "---\n", "...\n\n# x\n"],
+    ["", " ...\n", "....\n", "..\n", "..", "# ...\n", "---\n", "...x", "... # x\nx", "a: ...\n"],
 )
 def test_only_a_last_line_of_three_dots_counts(end: str) -> None:
     assert ENDS in refused("version: 1\n" + end)
+
+
+@pytest.mark.parametrize("end", ["...", "... ", "...\t\n", "...\n\n", "... \r\n \r\n", "...\r\n\n\n"])
+def test_blanks_behind_the_end_say_nothing(end: str) -> None:
+    read_document({"m.yaml": "version: 1\n" + end}, CONDITIONS)
+    read_document({"m.yaml": BOM + "version: 1\n" + end}, CONDITIONS)
+
+
+@pytest.mark.parametrize("end", ["... # end\n", "... # end", "...\n\n# x\n", "...\r\n  # x\r\n\r\n"])
+def test_a_comment_behind_the_end_is_told_as_such(end: str) -> None:
+    told = refused("version: 1\n" + end)
+    assert told == "m.yaml:2:1: a comment behind `...`, the end of the file; move it to before that line"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("# \u202e\nversion: 1\n...\n", "m.yaml:1:3: a character that does not show (U+202E)"),
+        ("version: 1\ngroups: {}\n# \x85\n...\n", "m.yaml:3:3: a character that does not show (U+0085)"),
+        ("version: 1\ntests:\n  - name: 'x\u200b'\n...\n", "m.yaml:3:13: a character that does not show (U+200B)"),
+        ("v\u0435rsion: 1\n...\n", "m.yaml:1:2: letters of two alphabets in one word"),
+        ("version: 1\na: *x\n...\n", "m.yaml:2:4: an alias (*)"),
+        ("version: 1\na: [\n...\n", "m.yaml:3:1: this is not YAML"),
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_read_is_the_only_thing_told(text: str, first: str) -> None:
+    """What seems to be missing may stand in what was not read."""
+    told = refused(text, **{"a.yaml": "version: 2\nmappings: 1\n...\n"})
+    assert told.startswith(first)
+    assert "version" not in told
+    assert "a.yaml" not in told
 
 
 def test_the_place_is_the_last_line() -> None:
