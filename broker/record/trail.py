@@ -17,6 +17,11 @@ from broker.record.event import Event, Outcome, Tag
 NAME: Final = "audit trail"
 """What `errors.Unavailable` calls this neighbour."""
 
+SHAPE: Final = "________-____-7___-____-____________"
+"""A writer's name, as a pattern for SQL's LIKE: a UUIDv7 (`ids.uuid7`)."""
+ANY_NAME: Final = "g"
+"""Above every such name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -100,8 +105,11 @@ class TrailStore(Protocol):
         A name that is no text (SQLite keeps what it is given) comes as some text; its rows are not read.
         """
 
-    def newest(self) -> Iterator[str]:
-        """The writers that left a link, the newest (by name, which begins with the time) first, read one by one."""
+    def newest(self, *, before: str = ANY_NAME) -> Iterator[str]:
+        """The writers that left a link, the newest (by name, which begins with the time) first, read one by one.
+
+        Of names below `before`, and of the broker's own shape (`SHAPE`) only: no row of another costs an answer.
+        """
 
     def links(self, writer: str, *, after: int | None = None) -> Iterator[Link]:
         """A writer's links by number, those behind `after`, read in pages; never fails for what stands in a row."""

@@ -6,8 +6,6 @@ written, by reading the chain's end back; a chain whose end is not what this pro
 that follows it begins by naming the true end, so that the loss can be proved.
 """
 
-import json
-import logging
 import os
 import threading
 import weakref
@@ -15,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from heapq import nlargest
-from itertools import islice
 from typing import BinaryIO, Final
 
 from broker.clock import Clock
@@ -23,26 +20,21 @@ from broker.errors import InvalidRequest, Unavailable
 from broker.record import chain
 from broker.record.anchor import head_line, link_line
 from broker.record.canonical import instant, tidy
-from broker.record.chain import Signer, is_genuine, is_linked
+from broker.record.chain import Signer
 from broker.record.event import Event, Outcome, Tag
 from broker.record.ids import Randomness, new_event_id, uuid7
+from broker.record.relay import NO_LINES, Relay, ends_of
 from broker.record.trail import NAME, Link, TrailStore
 
 WITNESSED: Final = 32
 """How many other chains, those written to last, the first link of a chain bears witness of."""
-LOOKED_AT: Final = 128
-"""How many of the newest it looks at for that; who fills the database with chains must not hold up a start for long."""
-
-NO_LINES: Final = "none"
-"""What the first link of a chain says under `lines` when nothing of it goes to standard output."""
-
-log = logging.getLogger(__name__)
 
 
 class AuditTrail:
     """A `Trail` with one chain per process; threads share it, a fork begins its own.
 
-    `failures` counts events that could not be recorded, `stream_failures` lines that did not go out: for `/metrics`.
+    `failures` counts events that could not be recorded, `stream_failures` lines that did not go out, and ticks
+    that could not look at everything whose lines they had to put out: for `/metrics`.
     """
 
     def __init__(
@@ -107,6 +99,7 @@ class AuditTrail:
         If it does not, a new chain begins, naming the true end. Puts out what the operator's program wrote meanwhile,
         which has no lines of its own. Raises `errors.Unavailable`.
         """
+        relay = None
         with self._turn():
             if self._closed:
                 return
@@ -116,7 +109,9 @@ class AuditTrail:
                 self._begin()
             if self._number:
                 self._sign_head(now, closed=False)
-                self._relay()
+                relay = self._relay
+        if relay is not None:  # without the turn: however much there is to look at, events are recorded meanwhile
+            self._put_out(relay)
 
     def close(self, now: datetime) -> None:
         """Sign the chain's end as its last; an event after this is refused.
@@ -155,6 +150,8 @@ class AuditTrail:
         """A chain of our own. Runs in a forked child before any of its code: its lock may be held by a lost thread."""
         self._lock = threading.Lock()
         self._counting = threading.Lock()
+        self._emitting = threading.Lock()
+        self._relaying = threading.Lock()
         self._closed = False
         self._given_up = ""
         self._new_chain()
@@ -164,10 +161,7 @@ class AuditTrail:
         self._number = 0
         self._hash = chain.FIRST
         self._doubt: Link | None = None
-        self._ended: dict[str, int] = {}
-        """Chain -> where it ended when this one began."""
-        self._relayed: dict[str, int | None] = {self._writer: None}
-        """Chain -> up to where its lines are out; None where its own process puts them out."""
+        self._relay: Relay | None = None
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -209,14 +203,14 @@ class AuditTrail:
         """The first link of a chain: whose end it follows, and the ends of the newest other chains."""
         if self._number:
             return
-        ends = self._ends()
+        now = self._clock()
+        ends = ends_of(self._store, self._signer, now)
         latest = nlargest(WITNESSED, ends, key=lambda end: end.at)
         details = {f"witness.{end.writer}": f"{end.number}:{end.hash.hex()}" for end in latest}
         if self._given_up:
             details["continues"] = self._given_up
         if self._stream is None:
             details["lines"] = NO_LINES
-        now = self._clock()
         self._append(
             Event(
                 tag=Tag.AUDIT_CHAIN_STARTED,
@@ -228,51 +222,9 @@ class AuditTrail:
             )
         )
         self._given_up = ""
-        self._ended = {end.writer: end.number for end in ends}
-
-    def _ends(self) -> list[Link]:
-        """The ends of the newest other chains. What no audit key signed is nobody's word, and is not signed by us."""
-        ends: list[Link] = []
-        odd = 0
-        for writer in islice(self._store.newest(), LOOKED_AT):
-            last = self._store.last(writer)
-            if last is None or not is_linked(last, self._signer):  # check: witness-proved
-                odd += 1
-                continue
-            ends.append(last)
-        if odd:
-            log.error("%d audit chains end with what the broker did not write; run `broker audit verify`", odd)
-        return ends
-
-    def _relay(self) -> None:
-        """Put out the lines of other chains that have none: an operator's deeds, too, leave a copy elsewhere.
-
-        Each process does so, once, for what was written after its own chain began. Of what was there before, its first
-        link (which has a line) names the ends.
-        """
-        if self._stream is None:
-            return
-        known = 0
-        for writer in islice(self._store.newest(), LOOKED_AT):
-            known += writer in self._relayed or writer in self._ended
-            self._relay_of(writer)
-            if known > WITNESSED:
-                break
-
-    def _relay_of(self, writer: str) -> None:
-        if writer not in self._relayed:
-            first = next(self._store.links(writer), None)
-            if first is None or not is_genuine(first, self._signer):  # check: relay-first-proved
-                return
-            self._relayed[writer] = self._ended.get(writer, 0) if _is_silent(first) else None
-        done = self._relayed[writer]
-        if done is None:
-            return
-        for link in self._store.links(writer, after=done):
-            if not is_genuine(link, self._signer):  # check: relay-proved
-                return
-            self._emit(link_line(link))
-            self._relayed[writer] = link.number
+        if self._stream is not None:
+            ended = {end.writer: end.number for end in ends}
+            self._relay = Relay(self._store, self._signer, own=self._writer, ended=ended)
 
     def _append(self, event: Event) -> None:
         link = chain.make_link(
@@ -295,19 +247,27 @@ class AuditTrail:
         if closed:
             self._emit(head_line(head))
 
+    def _put_out(self, relay: Relay) -> None:
+        """One tick at a time; the one that comes too early leaves it to the other."""
+        if not self._relaying.acquire(blocking=False):  # check: one-relay
+            return
+        try:
+            whole = relay.run(self._emit, self._clock())
+        finally:
+            self._relaying.release()
+        if not whole:  # check: relay-whole
+            with self._counting:
+                self.stream_failures += 1
+
     def _emit(self, line: str) -> None:
         if self._stream is None:
             return
         try:
-            self._stream.write(line.encode() + b"\n")
-            self._stream.flush()
+            with self._emitting:
+                self._stream.write(line.encode() + b"\n")
+                self._stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            self.stream_failures += 1
+            with self._counting:
+                self.stream_failures += 1
             if self._stream_required:  # check: audit-line-required
                 raise Unavailable(NAME, "Its line could not be written to standard output.") from error
-
-
-def _is_silent(first: Link) -> bool:
-    """Whether the chain that begins with `first`, which is genuine, has no lines of its own."""
-    details = json.loads(first.payload or "{}").get("details", {})
-    return bool(details.get("lines") == NO_LINES)

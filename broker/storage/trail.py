@@ -24,14 +24,13 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
 
 from broker.errors import Unavailable
 from broker.record.event import SEARCH_COLUMNS, Event, columns_of
-from broker.record.trail import NAME, Head, Link, Query
+from broker.record.trail import ANY_NAME, NAME, SHAPE, Head, Link, Query
 from broker.storage.database import Database
 from broker.storage.tables import heads, links
 
@@ -84,17 +83,17 @@ class SqlTrail:
                     found[name if isinstance(name, str) else repr(name)] += rows
         return dict(sorted(found.items()))
 
-    def newest(self) -> Iterator[str]:
-        """See the protocol."""
-        older = true()
+    def newest(self, *, before: str = ANY_NAME) -> Iterator[str]:
+        """See the protocol. A BLOB (SQLite) is above every text, and so behind where the search in the index begins."""
+        shaped = links.c.writer.like(SHAPE)
         while True:
+            below = links.c.writer < self._as_kept(before)
             with self._reading() as connection:
-                name = connection.execute(select(func.max(links.c.writer)).where(older)).scalar()
+                name = connection.execute(select(func.max(links.c.writer)).where(below, shaped)).scalar()
             if name is None:
                 return
-            if isinstance(name, str):
-                yield name
-            older = links.c.writer < self._as_kept(name)
+            yield name
+            before = name
 
     def links(self, writer: str, *, after: int | None = None) -> Iterator[Link]:
         """See the protocol."""

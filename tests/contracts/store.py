@@ -835,10 +835,19 @@ class TrailContract:
 
     def test_the_newest_writers_come_first_by_name(self, storage: Storage) -> None:
         assert list(storage.trail.newest()) == []
-        for number, writer in enumerate(("w2", "w10", "w3")):
+        names = [f"01901234-0000-7000-8000-00000000000{digit}" for digit in "2a3"]
+        for number, writer in enumerate(names):
             storage.trail.append(a_link(an_event(number), writer=writer, number=1), an_event(number))
-        storage.trail.add_head(a_head(1, writer="w9"))
-        assert list(storage.trail.newest()) == ["w3", "w2", "w10"]
+        storage.trail.add_head(a_head(1, writer=names[0][:-1] + "9"))
+        assert list(storage.trail.newest()) == [names[1], names[2], names[0]]
+        assert list(storage.trail.newest(before=names[1])) == [names[2], names[0]]
+
+    def test_names_of_another_shape_are_none_of_the_newest(self, storage: Storage) -> None:
+        good = "01901234-0000-7000-8000-000000000002"
+        others = ("z000", "00", good + "0", good.replace("-7", "-4"), good.replace("-", "_"), "z" + good[1:], good)
+        for number, writer in enumerate(others):
+            storage.trail.append(a_link(an_event(number), writer=writer, number=1), an_event(number))
+        assert list(storage.trail.newest()) == [good]
 
     def test_links_go_on_behind_a_number(self, storage: Storage) -> None:
         links = fill(storage, 7)

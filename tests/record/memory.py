@@ -1,5 +1,6 @@
 """A `TrailStore` in memory whose rows a test may alter behind the trail's back, as somebody in the database would."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -8,7 +9,7 @@ from datetime import datetime
 
 from broker.errors import Unavailable
 from broker.record.event import Event, columns_of
-from broker.record.trail import NAME, Head, Link, Query
+from broker.record.trail import ANY_NAME, NAME, SHAPE, Head, Link, Query
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,8 +35,10 @@ class MemoryTrail:
     def writers(self) -> Mapping[str, int]:
         return Counter(sorted([*(row.writer for row in self.rows), *(head.writer for head in self.head_rows)]))
 
-    def newest(self) -> Iterator[str]:
-        return iter(sorted({row.writer for row in self.rows}, reverse=True))
+    def newest(self, *, before: str = ANY_NAME) -> Iterator[str]:
+        shape = re.compile(SHAPE.replace("_", "."), re.DOTALL)
+        names = {row.writer for row in self.rows if row.writer < before and shape.fullmatch(row.writer)}
+        return iter(sorted(names, reverse=True))
 
     def links(self, writer: str, *, after: int | None = None) -> Iterator[Link]:
         own = (row for row in self.rows if row.writer == writer and (after is None or row.number > after))

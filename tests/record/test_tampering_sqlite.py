@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from record.trails import EVENTS, KEYS, Watch, a_small_trail, an_event, exported
+from sqlalchemy import Engine, event
 
 from broker.record.anchor import read_anchors
 from broker.record.canonical import visible
@@ -235,6 +236,35 @@ def test_a_chain_cannot_be_kept_from_its_witnesses_by_a_search_column(
     for table in ("trail_links", "trail_heads"):
         _run(file, f"DELETE FROM {table} WHERE writer = :writer", writer=victim)  # noqa: S608 (names above)
     assert _kinds(_verified(file, pristine[2]).findings, victim) == {Kind.WRITER_GONE}
+
+
+@pytest.mark.parametrize("name", ["CAST(printf('z%09d', n) AS BLOB)", "printf('z%09d', n)", "printf('%09d', n)"])
+def test_names_that_are_none_cost_a_tick_nothing_and_mute_nobody(
+    pristine: tuple[Path, list[str], datetime, list[str]], file: Path, name: str
+) -> None:
+    """However many, in SQL: there is one search in the index, not one for each row."""
+    storage, stream, asked = _open(file), BytesIO(), []
+    watch = Watch(pristine[2])
+    server = AuditTrail(storage.trail, KEYS, clock=watch, randomness=secrets.token_bytes, stream=stream)
+    server.record(an_event(watch()))
+    columns = "number, at, previous, digest, hash, signature, key_id"
+    _run(
+        file,
+        f"INSERT INTO trail_links (writer, {columns}) "  # noqa: S608 (from above)
+        "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 2000) "
+        f"SELECT {name}, {columns} FROM counted, trail_links "
+        "WHERE writer = :writer AND number = 1",
+        writer=server.writer,
+    )
+    operator = _write(file, 1)
+    event.listen(Engine, "before_cursor_execute", count := lambda *said: asked.append(said[2]))
+    try:
+        server.tick(watch())
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    storage.close()
+    assert f'"writer":"{operator}"' in stream.getvalue().decode()
+    assert len(asked) < 30
 
 
 def _write(file: Path, count: int) -> str:
