@@ -50,6 +50,7 @@ def make_wsgi(broker: Broker) -> Flask:
     broker.serving.set()
     _in_background(broker, broker.mapping.look, every=LOOK_EVERY)
     _in_background(broker, lambda: broker.metrics.mapping_refused(broker.mapping.refused_at), every=LOOK_EVERY)
+    _in_background(broker, lambda: broker.metrics.line_failures(broker.trail.stream_failures), every=LOOK_EVERY)
     _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
     _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
     return app

@@ -32,6 +32,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemax",
         )
+        self._lines = Gauge(
+            "broker_audit_line_failures",
+            "Audit lines that did not go out, and looks at the trail that found something odd, since the start",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         labels = ["method", "route", "status"]
         self._requests = Histogram(
             "broker_http_request_duration_seconds", "Time to answer", labels, registry=self.registry
@@ -65,6 +71,10 @@ class Metrics:
     def mapping_refused(self, at: datetime | None) -> None:
         """Since when a changed mapping document has been refused; None: what the files say is in force."""
         self._refused.set(at.timestamp() if at else 0)
+
+    def line_failures(self, count: int) -> None:
+        """How often this process could not put an audit line out, or found the trail odd (`AuditTrail`)."""
+        self._lines.set(count)
 
     def install(self, app: Flask) -> None:
         """Time every request, by route and never by path."""

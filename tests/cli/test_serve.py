@@ -116,6 +116,7 @@ def test_the_counters_of_all_processes_are_added_up_in_a_private_folder(server: 
         line for line in text.splitlines() if line.startswith("broker_events_total{") and "broker:started" in line
     ]
     assert line.endswith(" 2.0")  # one of each worker
+    assert "\nbroker_audit_line_failures 0.0\n" in text
 
 
 def test_every_process_says_while_a_changed_mapping_document_is_refused(server: Server) -> None:

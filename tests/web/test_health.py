@@ -247,6 +247,13 @@ def test_a_mapping_document_that_is_refused_shows_for_as_long_as_it_is() -> None
     assert metrics.registry.get_sample_value(name) == 0
 
 
+def test_lines_that_did_not_go_out_show() -> None:
+    metrics, name = Metrics(), "broker_audit_line_failures"
+    assert metrics.registry.get_sample_value(name) == 0
+    metrics.line_failures(3)
+    assert metrics.registry.get_sample_value(name) == 3
+
+
 def test_events_that_could_not_be_written_are_counted(corridor: Corridor) -> None:
     class Broken:
         def record(self, event: Event) -> None:
