@@ -20,7 +20,7 @@ from broker.entitle.snapshot import Snapshot
 from broker.evaluate.condition import Circumstances
 from broker.flow.mapping import Cache, InForce
 from broker.flow.parts import Freshness, Parts, record
-from broker.issue.assume_role import AssumeRole
+from broker.issue import AssumeRole
 from broker.issue.limit import LeaseLimit
 from broker.keys import Keyring, Purpose
 from broker.record.event import Outcome, Tag

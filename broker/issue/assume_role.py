@@ -29,8 +29,6 @@ _OPERATORS = "Tell the broker's operators: this answer did not come from AWS, or
 class AssumeRole:
     """An `Issuer` by AWS STS AssumeRole. Safe for threads and forks."""
 
-    name = "assume_role"
-
     def __init__(
         self,
         settings: AwsSettings,

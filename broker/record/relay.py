@@ -110,7 +110,11 @@ class _Look:
     def report(self) -> bool:
         """Log what was wrong; whether everything was looked at, and was the broker's."""
         if self.odd:
-            log.error("%d audit chains hold what the broker did not write; run `broker audit verify`", self.odd)
+            log.error(
+                "%d audit chains hold what the keys of this process did not sign; if the audit key was rotated, "
+                "restart it; else run `broker audit verify`",
+                self.odd,
+            )
         if self._ran_out:  # check: unlooked-at-told
             log.error("Too many audit chains: older ones were not looked at; run `broker audit verify`")
         is_ahead = next(self._store.newest(), "") >= self._before

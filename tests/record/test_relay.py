@@ -179,7 +179,7 @@ def test_each_tick_that_leaves_something_unlooked_at_says_so(caplog: pytest.LogC
         caplog.clear()
         server.tick(clock())
         assert "Too many audit chains: older ones were not looked at" in caplog.text
-        assert f"{AT_MOST} audit chains hold what the broker did not write" in caplog.text
+        assert f"{AT_MOST} audit chains hold what the keys of this process did not sign" in caplog.text
         assert server.stream_failures == ticks
 
 
@@ -208,7 +208,7 @@ def test_a_first_link_that_is_away_during_one_tick_does_not_mute_its_chain(caplo
     store.rows.remove(first)
     server.tick(clock())
     assert operated.writer not in dict(_told(stream))
-    assert "1 audit chains hold what the broker did not write" in caplog.text
+    assert "1 audit chains hold what the keys of this process did not sign" in caplog.text
     assert server.stream_failures == 1
     store.rows.append(first)
     server.tick(clock())

@@ -445,7 +445,7 @@ def test_it_bears_no_witness_of_what_the_broker_did_not_sign(
     trail = a_trail(store, clock=clock)
     trail.record(an_event(clock()))
     assert set(_details(store, trail)) == {"lines", f"witness.{good.writer}"}
-    assert "1 audit chains hold what the broker did not write" in caplog.text
+    assert "1 audit chains hold what the keys of this process did not sign" in caplog.text
 
 
 def test_an_invalid_event_is_counted_and_leaves_no_trace() -> None:
