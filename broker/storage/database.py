@@ -6,6 +6,7 @@ writers on SQLite take the write lock at the start (BEGIN IMMEDIATE), so none fa
 connection must not be carried over one; do not fork while a statement runs.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -30,8 +31,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 NO_INSTANT = datetime.min.replace(tzinfo=UTC)
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, UnicodeError, OverflowError)
-"""What the drivers raise; the last two for text and numbers that a database cannot hold."""
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError, UnicodeError, OverflowError)
+"""What the drivers raise, what SQLite's folder does, and the last two for text and numbers that no database holds."""
 
 
 class Conflict(Unavailable):
@@ -155,18 +156,35 @@ def _sqlite(settings: StorageSettings) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": settings.lock_timeout, "check_same_thread": False},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    folder = Path(url.database or "").parent
+
+    def prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        _prepare_sqlite(connection, folder)
+
+    event.listen(engine, "connect", prepare)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, folder: Path) -> None:
     """Hand transactions over to us (the driver would begin them late), and set what SQLite forgets at each connect."""
     connection.isolation_level = None
-    if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
-        message = "this file system cannot carry SQLite's write-ahead log"
-        raise sqlite3.OperationalError(message)
+    with _held(folder):
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            message = "this file system cannot carry SQLite's write-ahead log"
+            raise sqlite3.OperationalError(message)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """One at a time here: of two that turn a new file's journal at once, SQLite refuses one without waiting."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _owner_only(path: Path) -> None:

@@ -1,9 +1,13 @@
 """Every store on SQLite, and what can go wrong with a file."""
 
+import fcntl
 import multiprocessing
+import os
+import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +142,37 @@ def test_a_locked_database_is_unavailable_for_writers_only(file: Path, place: Pl
     other.close()
     fill(impatient, 1)
     hasty.close()
+
+
+def test_new_connections_prepare_the_file_one_at_a_time(file: Path, place: Place) -> None:
+    """Of two that turn a new file to write-ahead logging at once, SQLite refuses one without waiting."""
+    connected = threading.Event()
+
+    def connect() -> None:
+        with storage.database.read("database"):
+            connected.set()
+
+    storage = place.open()
+    folder = os.open(file.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        assert not connected.wait(0.2)
+    finally:
+        os.close(folder)
+        thread.join()
+    assert connected.is_set()
+
+
+def test_a_folder_that_has_gone_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    place = Place(settings=StorageSettings(url=f"sqlite:///{tmp_path}/data/broker.db"))
+    storage = place.open()
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(Unavailable), storage.database.read("database"):
+        pass
+    place.close()
 
 
 def test_a_file_that_is_no_database_is_unavailable(place: Place, file: Path) -> None:
