@@ -416,8 +416,8 @@ KNOWN_FILE = """{
    "secret": "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ"
   },
   {
-   "id": "cli-token-0505050505050505",
-   "purpose": "cli-token",
+   "id": "browser-0505050505050505",
+   "purpose": "browser",
    "created_at": "2026-11-23T11:00:00Z",
    "secret": "BgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgY"
   },

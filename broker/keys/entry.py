@@ -38,7 +38,8 @@ class Purpose(StrEnum):
     """Seals second factors; makes the MACs of recovery codes and enrolment codes."""
     AUDIT = "audit"
     """Signs the audit trail (Ed25519)."""
-    CLI_TOKEN = "cli-token"  # noqa: S105 (a purpose, not a token)
+    BROWSER = "browser"
+    """Makes the MACs by which a browser is known that has signed somebody in before."""
     CSRF = "csrf"
     PERSON = "person"
     """Makes the MACs of stored people: whose account and whose session name is whose."""

@@ -1,6 +1,8 @@
-"""`Session`: what the broker remembers between two requests of one browser.
+"""`Session`: what the broker remembers of one browser between two requests, and of whatever else is short-lived.
 
-The browser holds a random 256-bit token; the store holds only its SHA-256. The token changes at every step.
+Everything short-lived that belongs to a person is a `Session`, told apart by its `Door`: so a log-out everywhere, a
+reset and a disabled account end them all at once. Who comes holds a random 256-bit token; the store holds only its
+SHA-256. A browser's token changes at every step.
 """
 
 import hashlib
@@ -17,9 +19,15 @@ TOKEN_BYTES = 32
 
 
 class Door(StrEnum):
-    """Which door the session came through."""
+    """Which door the session came through. A token of one door opens no other."""
 
     BROWSER = "browser"
+    CLI = "cli"
+    """The grant of one `aws-broker` program. Its tokens are in `grants.py`; it ends with the browser's sign-in."""
+    CODE = "code"
+    """An authorization code: on its way from the browser to the program, once."""
+    HANDOFF = "handoff"
+    """A console link: on its way from the program to the browser of the same person, once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +40,13 @@ class Limits:
     """From the password to the second factor: long enough to install an authenticator app."""
     anonymous: timedelta = timedelta(minutes=30)
     """Before the password: how long a sign-in page may stay open."""
+    errand: timedelta = timedelta(seconds=60)
+    """What goes from the browser to the program, or back: once, and at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One browser's session, from the first page on. Before the password there is no identity in it."""
+    """A browser's from the first page on; before the password there is no identity in it. Others have one."""
 
     key: str
     """SHA-256 (hex) of the token; empty: nothing is kept of it yet."""
@@ -68,8 +78,12 @@ class Session:
         )
 
     def ends_at(self, limits: Limits) -> datetime:
-        """When it dies if nothing happens until then."""
+        """When it dies if nothing happens until then. None outlives the sign-in that it comes from."""
         start = self.signed_in_at or self.created_at
+        if self.door in {Door.CODE, Door.HANDOFF}:
+            return min(start + limits.absolute, self.created_at + limits.errand)
+        if self.door is Door.CLI:
+            return start + limits.absolute
         if self.identity is None:
             return min(start + limits.absolute, self.seen_at + limits.anonymous)
         if not self.shown:
@@ -132,9 +146,9 @@ class Sessions:
         return token, started
 
     def find(self, token: str, now: datetime) -> Session | None:
-        """The live session of this token; one that has run out is ended."""
+        """The live session of a browser's token; one that has run out is ended."""
         session = self._store.get(key_of(token))
-        if session is None:
+        if session is None or session.door is not Door.BROWSER:  # check: session-door
             return None
         if now >= session.ends_at(self._limits):  # check: session-limits
             self._store.drop(session.key)

@@ -76,12 +76,12 @@ def test_config_check_fails_when_the_directory_refuses_the_service_account(place
 def test_config_check_knows_what_only_the_whole_tells(place: Place) -> None:
     place.change(directory={"outage_grace_of_role": {"admin": "0s", "amdin": "0s"}})
     keys = json.loads((place.folder / "keys.json").read_text("utf-8"))
-    keys["keys"] = [key for key in keys["keys"] if key["purpose"] != "cli-token"]
+    keys["keys"] = [key for key in keys["keys"] if key["purpose"] != "browser"]
     (place.folder / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
     result = place.run("config", "check")
     assert result.exit_code == 1
     assert "BAD directory.outage_grace_of_role: the mapping document has no role amdin" in result.stdout
-    assert "BAD keys: none for cli-token" in result.stdout
+    assert "BAD keys: none for browser" in result.stdout
     assert "no role admin" not in result.stdout
 
 
