@@ -6,11 +6,11 @@ writers on SQLite take the write lock at the start (BEGIN IMMEDIATE), so none fa
 connection must not be carried over one; do not fork while a statement runs.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +29,13 @@ from broker.storage.settings import SQLITE, StorageSettings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+TURNS = 20
+TURN = 0.05
+"""Seconds between two attempts to turn a new SQLite file to write-ahead logging."""
 NO_INSTANT = datetime.min.replace(tzinfo=UTC)
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError, UnicodeError, OverflowError)
-"""What the drivers raise, what SQLite's folder does, and the last two for text and numbers that no database holds."""
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error, UnicodeError, OverflowError)
+"""What the drivers raise; the last two for text and numbers that a database cannot hold."""
 
 
 class Conflict(Unavailable):
@@ -156,35 +159,30 @@ def _sqlite(settings: StorageSettings) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": settings.lock_timeout, "check_same_thread": False},
     )
-    folder = Path(url.database or "").parent
-
-    def prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-        _prepare_sqlite(connection, folder)
-
-    event.listen(engine, "connect", prepare)
+    event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, folder: Path) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     """Hand transactions over to us (the driver would begin them late), and set what SQLite forgets at each connect."""
     connection.isolation_level = None
-    with _held(folder):
-        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
-            message = "this file system cannot carry SQLite's write-ahead log"
-            raise sqlite3.OperationalError(message)
+    if _write_ahead(connection) != ("wal",):
+        message = "this file system cannot carry SQLite's write-ahead log"
+        raise sqlite3.OperationalError(message)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """One at a time here: of two that turn a new file's journal at once, SQLite refuses one without waiting."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _write_ahead(connection: sqlite3.Connection) -> object:
+    """The journal's mode then. Of two that turn a new file's at once, SQLite refuses one without waiting: it asks again."""
+    for _ in range(TURNS):
+        try:
+            return connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(TURN)
+    return connection.execute("PRAGMA journal_mode=WAL").fetchone()
 
 
 def _owner_only(path: Path) -> None:

@@ -1,13 +1,10 @@
 """Every store on SQLite, and what can go wrong with a file."""
 
-import fcntl
 import multiprocessing
-import os
 import shutil
 import sqlite3
 import stat
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +28,7 @@ from sqlalchemy import event
 from broker.errors import ConfigurationError, Unavailable
 from broker.keys import KeyringError
 from broker.storage import Storage, StorageSettings, open_storage
+from broker.storage.database import Database
 
 __all__ = ["storage"]
 
@@ -144,25 +142,28 @@ def test_a_locked_database_is_unavailable_for_writers_only(file: Path, place: Pl
     hasty.close()
 
 
-def test_new_connections_prepare_the_file_one_at_a_time(file: Path, place: Place) -> None:
+class Busy(sqlite3.Connection):
+    """A connection whose file somebody else is turning to write-ahead logging just now, for the first few attempts."""
+
+    refusals = 3
+
+    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if "journal_mode" in sql and self.refusals:
+            self.refusals -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return super().execute(sql, *parameters)
+
+
+def test_a_file_that_another_instance_is_just_preparing_is_waited_for(file: Path) -> None:
     """Of two that turn a new file to write-ahead logging at once, SQLite refuses one without waiting."""
-    connected = threading.Event()
-
-    def connect() -> None:
-        with storage.database.read("database"):
-            connected.set()
-
-    storage = place.open()
-    folder = os.open(file.parent, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    thread = threading.Thread(target=connect)
-    thread.start()
-    try:
-        assert not connected.wait(0.2)
-    finally:
-        os.close(folder)
-        thread.join()
-    assert connected.is_set()
+    settings = StorageSettings(url=f"sqlite:///{file}")
+    database = Database(settings)
+    event.listen(database.engine, "do_connect", lambda *_: sqlite3.connect(file, factory=Busy, check_same_thread=False))
+    with database.read("database") as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    database.close()
 
 
 def test_a_folder_that_has_gone_is_unavailable(tmp_path: Path) -> None:
