@@ -174,7 +174,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _write_ahead(connection: sqlite3.Connection) -> object:
-    """The journal's mode then. Of two that turn a new file's at once, SQLite refuses one without waiting: it asks again."""
+    """The mode after it. Of two that turn a new file's journal at once SQLite refuses one at once: ask again."""
     for _ in range(TURNS):
         try:
             return connection.execute("PRAGMA journal_mode=WAL").fetchone()
