@@ -11,7 +11,7 @@ endif
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format docs bench mutants lock
+.PHONY: help venv demo test check format docs bench mutants lock workstation
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,12 +57,17 @@ format: $(VENV)/.dev ## put the code into shape
 
 docs: $(VENV)/.dev ## write the documents that are made from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/translate.py
 
 bench: $(VENV)/.dev ## measure; ONLY=resolve,lease narrows it
 	$(BIN)/python benchmarks/run.py ONLY=$(ONLY)
 
 mutants: $(VENV)/.dev ## remove each marked security check in turn: every removal must turn a test red
 	$(BIN)/python tests/mutants.py
+
+workstation: $(VENV)/.dev ## build the aws-broker program: a wheel of its own, and the single file, into dist/
+	cd deploy/workstation && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
+	$(BIN)/python -c 'import pathlib, broker.web.pyz as pyz; pathlib.Path("dist/aws-broker.pyz").write_bytes(pyz.build_pyz())'
 
 lock: ## write the hash-locked requirements anew (needs uv)
 	$(COMPILE) --group build pyproject.toml -o requirements/build.txt

@@ -12,6 +12,7 @@ import html
 import itertools
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from broker.evaluate.condition import Circumstances
 from broker.flow import Parts, show_factor, sign_in
 from broker.flow.mapping import read_mapping
 from broker.flow.operate import create_enrolment_code
+from broker.issue.console import LocalSignIn
 from broker.keys import Keyring, Purpose
 from broker.record.canonical import parse
 from broker.record.event import Event, Tag
@@ -43,12 +45,15 @@ from broker.record.trail import Query
 from broker.sandbox.authenticator import code_of
 from broker.sandbox.directory import SandboxDirectory, Seed
 from broker.sandbox.pki import SandboxPki
+from broker.sandbox.signin import SandboxSignIn
 from broker.sandbox.sts import AccessKey, DemoRole, SandboxSts, demo_world, new_access_key
 from broker.sessions.people import recognise
 from broker.sessions.session import Session
 from broker.settings import load
 from broker.web.client import Proxies
 from broker.web.cookie import COOKIE
+from broker.web.known import COOKIE as KNOWN
+from broker.web.known import KnownBrowsers
 from broker.web.metrics import Metrics
 from broker.web.wsgi import Site, make_app
 
@@ -156,6 +161,7 @@ class World:
     folder: Path
     directory: SandboxDirectory
     sts: SandboxSts
+    sign_in: SandboxSignIn
     key: AccessKey
     pool: Mapping[str, Iterator[str]]
 
@@ -189,7 +195,7 @@ def _seed() -> Seed:
         "netbios_name": "CORP",
         "sid": SID,
         "controller": "dc1",
-        "lockout_threshold": 10,
+        "lockout_threshold": 50,
         "lockout_minutes": 30,
         "password_days": 90,
     }
@@ -219,7 +225,8 @@ def a_world(folder: Path) -> Iterator[World]:
     with ExitStack() as stack:
         directory = stack.enter_context(SandboxDirectory(_seed(), pki=SandboxPki(folder / "pki"), clock=CLOCK))
         sts = stack.enter_context(SandboxSts(demo_world(_roles(), broker_user_arn=BROKER_USER, key=key), clock=CLOCK))
-        yield World(folder=folder, directory=directory, sts=sts, key=key, pool=pool)
+        sign_in = stack.enter_context(SandboxSignIn(sts, clock=CLOCK))
+        yield World(folder=folder, directory=directory, sts=sts, sign_in=sign_in, key=key, pool=pool)
 
 
 class Answer(TestResponse):
@@ -232,11 +239,11 @@ class Answer(TestResponse):
 
 
 class Browser:
-    """A browser of sorts, behind the declared proxy unless it says otherwise. Keeps its one cookie by hand."""
+    """A browser of sorts, behind the declared proxy unless it says otherwise. Keeps its two cookies by hand."""
 
     def __init__(self, app: Flask, *, address: str = OFFICE, peer: str = PROXY, token: str = "") -> None:
         self._client = Client(app, Answer, use_cookies=False)
-        self.address, self.peer, self.token = address, peer, token
+        self.address, self.peer, self.token, self.known = address, peer, token, ""
         self.last: Answer | None = None
         self.set_cookies: list[str] = []
 
@@ -252,7 +259,8 @@ class Browser:
     ) -> Answer:
         """One request, with nothing added but the cookie and what the proxy says."""
         given = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
-        sent = [("Host", host), *([("Cookie", f"{COOKIE}={self.token}")] if self.token else []), *given]
+        cookies = [f"{name}={value}" for name, value in ((COOKIE, self.token), (KNOWN, self.known)) if value]
+        sent = [("Host", host), *([("Cookie", "; ".join(cookies))] if cookies else []), *given]
         if self.address and not any(name == "X-Forwarded-For" for name, _ in given):
             sent += [("X-Forwarded-For", self.address), ("X-TLS-Version", "TLSv1.3")]
         answer: Answer = self._client.open(  # type: ignore[assignment]  # the wrapper given above
@@ -269,6 +277,7 @@ class Browser:
             value = parse_cookie(line).get(COOKIE)
             if value is not None:
                 self.token = "" if "Max-Age=0" in line else value
+            self.known = parse_cookie(line).get(KNOWN, self.known)
         self.last = answer
         return answer
 
@@ -353,6 +362,7 @@ class Corridor:
             csrf_secret=self.broker.keyring.secret_text(Purpose.CSRF),
             needs={"storage": self.broker.storage.check, "audit": self.broker.metrics.check_trail},
             neighbours={"directory": parts.providers[PROVIDER].clock_offset, "aws": parts.issuer.check},
+            known=KnownBrowsers(keyring=self.broker.keyring, clock=CLOCK, randomness=secrets.token_bytes),
             is_owner=lambda groups: is_owner(self.broker.settings.owners, groups),
         )
         return make_app(parts, replace(site, **changes), self.broker.metrics if parts is self.parts else Metrics())
@@ -534,7 +544,8 @@ def a_corridor(world: World, folder: Path, *, mapping: str = MAPPING, **changes:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    stand = Stand(clock=CLOCK, sts_endpoint=world.sts.url, lines=False)
+    console = LocalSignIn(sign_in=world.sign_in.url, console=world.sign_in.console_url)
+    stand = Stand(clock=CLOCK, sts_endpoint=world.sts.url, sign_in=console, lines=False)
     broker = open_broker(load(folder / "broker.yaml", {}).settings, stand)
     try:
         yield Corridor(world, broker)

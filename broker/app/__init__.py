@@ -4,9 +4,9 @@ Owns: which implementation is behind which protocol (`opened`), the web applicat
 (`serving`), what must be right before a start (`preflight`). Does not own: any rule. Only `cli` and tests import it.
 """
 
-from broker.app.opened import REAL, Broker, Stand, open_broker, open_directories, open_trail, read_trail
+from broker.app.opened import REAL, Broker, Stand, is_owner, open_broker, open_directories, open_trail, read_trail
 from broker.app.preflight import preflight
-from broker.app.serving import LocalServer, is_owner, make_wsgi
+from broker.app.serving import LocalServer, make_wsgi
 
 __all__ = [
     "REAL",

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from broker.authenticate import PROVIDERS
+from broker.authenticate.identity import Group
 from broker.authenticate.provider import PasswordProvider
 from broker.challenge import build_factors
 from broker.challenge.clock_check import ClockCheck, ClockSource
@@ -20,7 +21,8 @@ from broker.entitle.snapshot import Snapshot
 from broker.evaluate.condition import Circumstances
 from broker.flow.mapping import Cache, InForce
 from broker.flow.parts import Freshness, Parts, record
-from broker.issue import AssumeRole
+from broker.issue import AssumeRole, ConsoleSignIn
+from broker.issue.console import LocalSignIn
 from broker.issue.limit import LeaseLimit
 from broker.keys import Keyring, Purpose
 from broker.record.event import Outcome, Tag
@@ -28,8 +30,10 @@ from broker.record.heard import Heard
 from broker.record.ids import uuid7
 from broker.record.trail import TrailStore
 from broker.record.writer import AuditTrail
-from broker.sessions.session import Limits, Sessions
-from broker.settings import Settings, metrics_folder, read_mapping_files
+from broker.sessions.grants import Grants
+from broker.sessions.handoff import HandOffs
+from broker.sessions.session import TOKEN_BYTES, Limits, Sessions
+from broker.settings import OwnerGroup, Settings, metrics_folder, read_mapping_files
 from broker.storage import Storage, StorageSettings, open_storage
 from broker.web.metrics import Metrics
 
@@ -43,6 +47,8 @@ class Stand:
     clock: Clock = utc_now
     sts_endpoint: str = ""
     """Only `broker demo` and tests give one."""
+    sign_in: LocalSignIn | None = None
+    """The same for the console."""
     lines: bool = True
     """Whether events go to standard output too; the operator's program keeps that for its answers."""
 
@@ -94,13 +100,17 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
         new_id=lambda: uuid7(clock(), secrets.token_bytes),
         providers=providers,
         people=storage.people,
-        sessions=_sessions(settings, storage),
+        sessions=Sessions(storage.sessions, limits=_limits(settings), new_token=_new_token),
+        grants=Grants(storage.sessions, storage.once, limits=_limits(settings), new_token=_new_token),
         factors=build_factors(tools),
         enrolment=Enrolment(tools),
         recovery=RecoveryCodes(tools),
         mapping=mapping,
         issuer=issuer,
+        console=ConsoleSignIn(settings.aws, issuer=settings.server.url, clock=clock, local=stand.sign_in),
+        hand_offs=HandOffs(storage.sessions, limits=_limits(settings), new_token=_new_token),
         lease_limit=LeaseLimit(attempts=storage.attempts, rule=settings.aws.lease_rule()),
+        habits=storage.habits,
         trail=Heard(trail, written=metrics.written, lost=metrics.lost),
         freshness=Freshness(outage_grace=away.outage_grace, outage_grace_of_role=away.outage_grace_of_role),
     )
@@ -184,9 +194,23 @@ def _tools(settings: Settings, storage: Storage, keyring: Keyring, clocks: Mappi
     )
 
 
-def _sessions(settings: Settings, storage: Storage) -> Sessions:
-    limits = Limits(absolute=settings.sessions.absolute, idle=settings.sessions.idle)
-    return Sessions(storage.sessions, limits=limits, new_token=lambda: secrets.token_urlsafe(32))
+def _limits(settings: Settings) -> Limits:
+    own = settings.sessions
+    return Limits(
+        absolute=own.absolute,
+        idle=own.idle,
+        admin_idle=own.admin_idle,
+        is_owner=lambda groups: is_owner(settings.owners, groups),
+    )
+
+
+def is_owner(owners: tuple[OwnerGroup, ...], groups: frozenset[Group]) -> bool:
+    """Whether one of `groups` is declared to own the broker."""
+    return any(owner.means(group) for owner in owners for group in groups)
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def _mapping(settings: Settings, storage: Storage, keyring: Keyring, clock: Clock) -> InForce:

@@ -1,19 +1,19 @@
 """Parts -> Flask, with the work that goes on in the background."""
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 
 from flask import Flask
 
-from broker.app.opened import Broker, note
-from broker.authenticate.identity import Group
+from broker.app.opened import Broker, is_owner, note
 from broker.errors import BrokerError, Unavailable
 from broker.flow.parts import Parts
 from broker.keys import Purpose
 from broker.record.event import Tag
-from broker.settings import OwnerGroup
 from broker.web.client import Proxies
+from broker.web.known import KnownBrowsers
 from broker.web.local import Local
 from broker.web.wsgi import Site, make_app
 
@@ -43,7 +43,9 @@ def make_wsgi(broker: Broker) -> Flask:
         csrf_secret=broker.keyring.secret_text(Purpose.CSRF),
         needs={"storage": broker.storage.check, "audit": broker.metrics.check_trail},
         neighbours=_neighbours(parts),
+        known=KnownBrowsers(keyring=broker.keyring, clock=parts.clock, randomness=secrets.token_bytes),
         is_owner=lambda groups: is_owner(settings.owners, groups),
+        styleguide=broker.keyring.is_demo,
     )
     app = make_app(parts, site, broker.metrics)
     note(parts, Tag.BROKER_STARTED)
@@ -54,11 +56,6 @@ def make_wsgi(broker: Broker) -> Flask:
     _in_background(broker, lambda: broker.trail.tick(parts.clock()), every=SIGN_EVERY)
     _in_background(broker, lambda: broker.storage.tidy(parts.clock()), every=TIDY_EVERY)
     return app
-
-
-def is_owner(owners: tuple[OwnerGroup, ...], groups: frozenset[Group]) -> bool:
-    """Whether one of `groups` is declared to own the broker."""
-    return any(owner.means(group) for owner in owners for group in groups)
 
 
 def _neighbours(parts: Parts) -> dict[str, Callable[[], object]]:

@@ -4,6 +4,7 @@ A provider answers with an `Identity` or raises `SignInRefused` (the provider wa
 `errors.Unavailable` (nobody could be asked: nothing is known) or `TooManyPasswords`. Nothing else gets out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -70,6 +71,16 @@ class Step:
     """What was seen; no secret in it."""
 
 
+Known = Callable[[str], str]
+"""Of an account (its subject): the id of the browser that asks, if it has signed in to that account before; else ""."""
+
+
+def a_stranger(subject: str) -> str:
+    """`Known` of a browser that nobody has seen."""
+    del subject
+    return ""
+
+
 class PasswordProvider(Protocol):
     """A provider that checks a name and a password itself (Active Directory, LDAP)."""
 
@@ -77,8 +88,8 @@ class PasswordProvider(Protocol):
     def name(self) -> str:
         """The provider's name in `broker.yaml`."""
 
-    def authenticate(self, username: str, password: str) -> Identity:
-        """Establish who it is.
+    def authenticate(self, username: str, password: str, known: Known = a_stranger) -> Identity:
+        """Establish who it is. Where `known` knows the account, its tries are counted apart from those of strangers.
 
         Raises `SignInRefused`, `TooManyPasswords` (counted by account, before the password reaches the wire), or
         `errors.Unavailable`.

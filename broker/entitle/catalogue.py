@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from broker.entitle.arn import role_arn
 from broker.entitle.dn import fold
 from broker.entitle.entitlement import Account, Role
 from broker.entitle.template import account_value
@@ -32,8 +33,16 @@ class Catalogue:
         }
         self.all_accounts: Names = frozenset(self.accounts)
         self.all_roles: Names = frozenset(self.roles)
+        self._arns: dict[tuple[str, str], str] = {}
         self._selected: dict[tuple[str, str], Names] = {}
         self._by_field: dict[tuple[str, bool], dict[str, Names]] = {}
+
+    def role_arn(self, account: str, role: str) -> str:
+        """The ARN of a declared role in a declared account. Raises `ValueError`, as `arn.role_arn` does."""
+        arn = self._arns.get((account, role))
+        if arn is None:
+            arn = self._arns[account, role] = role_arn(self.roles[role].iam_role, self.accounts[account])
+        return arn
 
     def select_accounts(self, selector: Any) -> Names:  # noqa: ANN401 (canonical selector)
         """The names of the accounts that it selects."""

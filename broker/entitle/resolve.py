@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from broker.authenticate.identity import Group
-from broker.entitle.arn import role_arn
 from broker.entitle.entitlement import Entitlement, Rule
 from broker.entitle.index import distinguished
 from broker.entitle.snapshot import Snapshot
@@ -67,7 +66,7 @@ def _entitlement(snapshot: Snapshot, key: Key, grants: dict[str, Rule]) -> Entit
     return Entitlement(
         account=account,
         role=role,
-        role_arn=role_arn(role.iam_role, account),
+        role_arn=snapshot.catalogue.role_arn(*key),
         grants=tuple(grants[name] for name in sorted(grants)),
         guardrails=(snapshot.built_in, *guardrails),
         revision=snapshot.revision,

@@ -10,8 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from broker.authenticate.identity import Group
-from broker.entitle.arn import role_arn
-from broker.entitle.dn import fold
+from broker.entitle.dn import fold, parse_dn
 from broker.entitle.entitlement import Entitlement, Rule
 from broker.entitle.index import Giver, GroupTemplate, distinguished
 from broker.entitle.resolve import Key
@@ -48,7 +47,9 @@ class Line:
     by: tuple[Group, ...] = ()
     """The groups that make it count."""
     needs: tuple[str, ...] = ()
-    """For people: the groups that would, any one of them."""
+    """For operators: the groups that would, any one of them."""
+    names: tuple[str, ...] = ()
+    """The same by their names alone, for people; folded where the document has only a DN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +106,15 @@ def _deny(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key) -
 
 
 def _mapping(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key, now: datetime) -> Line:
-    by, needs = _by(giver, mine, snapshot, key), _needs(giver, snapshot, key)
-    if giver.expired(now):
-        return Line(rule=giver.rule, part=Part.EXPIRED, by=by, needs=needs)
-    if by:
-        return Line(rule=giver.rule, part=Part.GIVES, by=by, needs=needs)
-    replacing = _replacing(giver, mine)
-    return Line(rule=giver.rule, part=Part.REPLACED if replacing else Part.NO_GROUP, by=replacing, needs=needs)
+    by, replacing = _by(giver, mine, snapshot, key), _replacing(giver, mine)
+    part = Part.GIVES if by else Part.REPLACED if replacing else Part.NO_GROUP
+    return Line(
+        rule=giver.rule,
+        part=Part.EXPIRED if giver.expired(now) else part,
+        by=by or (() if giver.expired(now) else replacing),
+        needs=_needs(giver, snapshot, key),
+        names=_names(giver, snapshot, key),
+    )
 
 
 def _by(giver: Giver, mine: tuple[Group, ...], snapshot: Snapshot, key: Key) -> tuple[Group, ...]:
@@ -158,6 +161,12 @@ def _needs(giver: Giver, snapshot: Snapshot, key: Key) -> tuple[str, ...]:
     return tuple(ref.dn or ref.plain or ref.id for ref in giver.groups)
 
 
+def _names(giver: Giver, snapshot: Snapshot, key: Key) -> tuple[str, ...]:
+    if giver.template is not None:
+        return (_name(snapshot, giver.template, key),)
+    return tuple(ref.plain or (parse_dn(ref.dn).name if ref.dn else "") or ref.id for ref in giver.groups)
+
+
 def _outcome(snapshot: Snapshot, key: Key, lines: tuple[Line, ...]) -> Entitlement | None:
     grants = tuple(line.rule for line in lines if line.part is Part.GIVES)
     if not grants or any(line.part is Part.DENIES for line in lines):
@@ -166,7 +175,7 @@ def _outcome(snapshot: Snapshot, key: Key, lines: tuple[Line, ...]) -> Entitleme
     return Entitlement(
         account=account,
         role=role,
-        role_arn=role_arn(role.iam_role, account),
+        role_arn=snapshot.catalogue.role_arn(*key),
         grants=grants,
         guardrails=tuple(line.rule for line in lines if line.part is Part.GUARDS),
         revision=snapshot.revision,

@@ -27,6 +27,10 @@ ROUNDS = 32
 """How often windows are tried one behind another for an instant at which all are open."""
 
 
+Weighed = tuple[Entitlement, Rule | Objection]
+"""An entitlement, and the mapping that passes or why none does: nothing that an issuer accepts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one condition of one rule says."""
@@ -65,6 +69,18 @@ def weigh(proof: Proof, entitlement: Entitlement, circumstances: Circumstances) 
             return grant
         found.append(objection)
     return min(found, key=_help)
+
+
+def weigh_all(proof: Proof, entitlements: Sequence[Entitlement], circumstances: Circumstances) -> list[Weighed]:
+    """What `weigh` says of each. Rules are asked once for all the entitlements that they stand before together."""
+    said: dict[tuple[int, ...], Rule | Objection] = {}
+    found = []
+    for entitlement in entitlements:
+        key = (*map(id, entitlement.guardrails), 0, *map(id, entitlement.grants))
+        if key not in said:
+            said[key] = weigh(proof, entitlement, circumstances)
+        found.append((entitlement, said[key]))
+    return found
 
 
 def objections(proof: Proof, entitlement: Entitlement, circumstances: Circumstances) -> tuple[Answer, ...]:

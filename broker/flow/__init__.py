@@ -14,18 +14,19 @@ from enum import StrEnum
 from typing import assert_never
 
 from broker.authenticate.identity import Identity
-from broker.authenticate.provider import SignInRefused, TooManyPasswords
+from broker.authenticate.provider import Known, SignInRefused, TooManyPasswords, a_stranger
 from broker.challenge.enrol import Asks
 from broker.challenge.factor import Factor, FactorRefused
 from broker.challenge.proof import Method, Proof
 from broker.challenge.totp import PendingEnrolment
 from broker.entitle.entitlement import Entitlement
 from broker.entitle.resolve import find, replaced_groups, resolve
-from broker.errors import BrokerError, NotFound, NotSignedIn, TooManyAttempts, Unavailable
+from broker.errors import NotFound, NotSignedIn, TooManyAttempts, Unavailable
 from broker.evaluate.condition import Circumstances
-from broker.evaluate.decide import decide
-from broker.evaluate.verdict import Permit, Refusal, StepUp, Verdict
-from broker.flow.parts import Freshness, Parts, outcome_of, proof_of, reason_of, record
+from broker.evaluate.decide import Weighed, decide, weigh_all
+from broker.evaluate.verdict import Permit, Refusal, StepUp
+from broker.flow.habits import note_use
+from broker.flow.parts import Freshness, Parts, factor_event, outcome_of, proof_of, reason_of, record
 from broker.issue.issuer import IssueRefused, Lease
 from broker.keys import KeyringError
 from broker.record.event import Outcome, Tag
@@ -76,9 +77,16 @@ def factors(parts: Parts, session: Session) -> list[Factor]:
 
 
 def sign_in(
-    parts: Parts, session: Session, *, provider: str, username: str, password: str, circumstances: Circumstances
+    parts: Parts,
+    session: Session,
+    *,
+    provider: str,
+    username: str,
+    password: str,
+    circumstances: Circumstances,
+    known: Known = a_stranger,
 ) -> Session:
-    """Establish who it is. The session returned carries the identity; nothing more has been proved.
+    """Establish who it is, in a browser of which `known` tells. The session returned carries no more than the identity.
 
     Raises what `PasswordProvider.authenticate` raises, and `NotFound` for a provider that is not configured.
     """
@@ -86,7 +94,7 @@ def sign_in(
         message = "There is no such identity provider."
         raise NotFound(message)
     try:
-        identity = parts.providers[provider].authenticate(username, password)
+        identity = parts.providers[provider].authenticate(username, password, known)
     except (SignInRefused, TooManyPasswords, Unavailable) as no:
         whose = {} if isinstance(no, Unavailable) else {"subject": no.subject, "actor_name": no.username}
         note = {"provider": provider, "reason": reason_of(no), **whose}
@@ -126,7 +134,7 @@ def show_factor(
     try:
         shown = factor.check(proof.person, answer, parts.clock())
     except (FactorRefused, TooManyAttempts, Unavailable) as no:
-        _factor_event(parts, Tag.FACTOR_REFUSED, circumstances, proof, method, no)
+        factor_event(parts, Tag.FACTOR_REFUSED, circumstances, proof, method, no)
         raise
     note = {"method": shown.method.value, "factor": shown.factor}
     record(parts, Tag.FACTOR_SHOWN, Outcome.ALLOWED, circumstances, proof, note)
@@ -169,7 +177,7 @@ def enrol(
     try:
         enrolled = parts.enrolment.complete(proof, sealed, answer, parts.clock(), enrolment_code=enrolment_code)
     except (FactorRefused, TooManyAttempts, Unavailable) as no:
-        _factor_event(parts, Tag.FACTOR_ENROLMENT_REFUSED, circumstances, proof, Method.TOTP, no)
+        factor_event(parts, Tag.FACTOR_ENROLMENT_REFUSED, circumstances, proof, Method.TOTP, no)
         raise
     shown = enrolled.shown
     note = {"method": shown.method.value, "factor": shown.factor, "enrolment_code": enrolled.enrolment_code}
@@ -218,11 +226,11 @@ def _reread(parts: Parts, session: Session, proof: Proof, circumstances: Circums
     return _keep(parts, session, identity)
 
 
-def roles(parts: Parts, session: Session, circumstances: Circumstances) -> list[tuple[Entitlement, Verdict]]:
-    """Every role that the mapping gives this person, with the verdict of this moment. Grants nothing by itself."""
+def roles(parts: Parts, session: Session, circumstances: Circumstances, only: str | None = None) -> list[Weighed]:
+    """What the mapping gives this person (or the one role `only`), and what is to be said of it now. Grants nothing."""
     proof = present(parts, session, circumstances, grace=parts.freshness.outage_grace)
-    found = resolve(parts.mapping(), proof.identity.groups, now=circumstances.now)
-    return [(entitlement, decide(proof, entitlement, circumstances)) for entitlement in found]
+    found = resolve(parts.mapping(), proof.identity.groups, now=circumstances.now, only=only)
+    return weigh_all(proof, found, circumstances)
 
 
 def lease(
@@ -281,15 +289,8 @@ def _issue(
         "region": issued.region,
     }
     record(parts, Tag.CREDENTIALS_ISSUED, Outcome.ALLOWED, circumstances, permit.proof, note)
+    note_use(parts, permit.proof.person, permit.entitlement.key)
     return issued
-
-
-def _factor_event(
-    parts: Parts, tag: Tag, circumstances: Circumstances, proof: Proof, method: Method, no: BrokerError
-) -> None:
-    """What was wrong with a factor: told apart in the trail only."""
-    note = {"method": method.value, "reason": reason_of(no)}
-    record(parts, tag, outcome_of(no), circumstances, proof, note)
 
 
 def _about(entitlement: Entitlement | None, role: str) -> dict[str, str]:

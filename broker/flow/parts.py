@@ -14,10 +14,14 @@ from broker.clock import Clock
 from broker.entitle.snapshot import Snapshot
 from broker.errors import BrokerError, NotSignedIn, Unavailable
 from broker.evaluate.condition import Circumstances
+from broker.issue.console import Console
 from broker.issue.issuer import Issuer, IssueRefused
 from broker.issue.limit import LeaseLimit
 from broker.record.event import Event, Outcome, Tag
 from broker.record.trail import Trail
+from broker.sessions.grants import Grants
+from broker.sessions.habits import HabitStore
+from broker.sessions.handoff import HandOffs
 from broker.sessions.people import PeopleStore
 from broker.sessions.session import Session, Sessions
 
@@ -49,13 +53,17 @@ class Parts:
     providers: Mapping[str, PasswordProvider]
     people: PeopleStore
     sessions: Sessions
+    grants: Grants
     factors: Mapping[Method, Factor]
     enrolment: Enrolment
     recovery: RecoveryCodes
     mapping: Callable[[], Snapshot]
     """The snapshot in force."""
     issuer: Issuer
+    console: Console
+    hand_offs: HandOffs
     lease_limit: LeaseLimit
+    habits: HabitStore
     trail: Trail
     freshness: Freshness
 
@@ -82,6 +90,14 @@ def record(
         **fields,
     )
     parts.trail.record(event)
+
+
+def factor_event(
+    parts: Parts, tag: Tag, circumstances: Circumstances, proof: Proof, method: Method, no: BrokerError
+) -> None:
+    """What was wrong with a factor: told apart in the trail only."""
+    note = {"method": method.value, "reason": reason_of(no)}
+    record(parts, tag, outcome_of(no), circumstances, proof, note)
 
 
 def who(proof: Proof) -> dict[str, str]:

@@ -146,4 +146,5 @@ def _lease(answer: Answer, request: SessionRequest, permit: Permit, lease: str, 
         session_token=secrets[2],
         expires_at=expires.astimezone(UTC),
         region=answer.region,
+        chained=request.chained,
     )

@@ -1,6 +1,7 @@
 """The `aws:` section of `broker.yaml`: how the broker itself reaches AWS."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,10 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from broker.authenticate.attempts import AttemptRule
 from broker.duration import Duration
+from broker.issue.destination import HOSTS
 
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}$")]
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$")]
+Partition = Annotated[str, StringConstraints(pattern=r"^aws(-[a-z]+)*$")]
 _MINUTE = timedelta(minutes=1)
 _PREFIX = re.compile(r"[A-Za-z][\w.:/=+@-]{0,63}", re.ASCII)
+
+
+class ConsoleHosts(BaseModel):
+    """The console's host names in one partition."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sign_in: Host = Field(description="The host of the federation endpoint, `signin.…`.")
+    console: Host = Field(description="The host of the console's home, `console.…`.")
 
 
 class AwsSettings(BaseModel):
@@ -44,6 +57,24 @@ class AwsSettings(BaseModel):
     leases_per_minute: int = Field(
         30, ge=1, le=100_000, description="Leases that one person may take in a minute; then a minute's wait."
     )
+
+    console_proxy: str = Field(
+        "",
+        pattern=r"^(([a-z0-9.-]+|\[[0-9a-f:]+\]):[0-9]{1,5})?$",
+        description="`host:port` of a proxy through which the console's sign-in is reached; empty: none, whatever the "
+        "environment says. What is sent stays secret from it.",
+    )
+    console_hosts: Mapping[Partition, ConsoleHosts] = Field(
+        {}, description="The console in partitions whose hosts are not public, by partition (`aws-eusc`, `aws-iso`)."
+    )
+
+    @field_validator("console_hosts")
+    @classmethod
+    def _not_known(cls, hosts: Mapping[str, ConsoleHosts]) -> Mapping[str, ConsoleHosts]:
+        if HOSTS.keys() & hosts.keys():  # check: console-hosts-known
+            message = f"AWS's own hosts of {', '.join(sorted(HOSTS.keys() & hosts.keys()))} stay as they are"
+            raise ValueError(message)
+        return hosts
 
     @field_validator("regions")
     @classmethod

@@ -35,6 +35,8 @@ class Lease:
     expires_at: datetime
     region: str
     """The region whose STS endpoint answered."""
+    chained: bool
+    """Whether the broker asked with a role's credentials (role chaining): AWS's limits are narrower then."""
 
 
 class Issuer(Protocol):

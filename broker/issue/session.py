@@ -46,6 +46,8 @@ class SessionRequest:
     """Also the source identity."""
     tags: tuple[tuple[str, str], ...]
     seconds: int
+    chained: bool
+    """Whether the broker asks with a role's own credentials."""
     external_id: str = field(default="", repr=False)
 
     @property
@@ -100,6 +102,7 @@ def session_request(
         session_name=permit.proof.session_name,
         tags=_tags(permit, lease, tag_prefix),  # (4)
         seconds=_seconds(permit, asked, chained=chained),  # (5)
+        chained=chained,
         external_id=account.external_id,
     )
 

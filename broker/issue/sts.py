@@ -11,16 +11,13 @@ a minute, so that its time-outs are not paid again by everybody.
 
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -41,6 +38,7 @@ from botocore.session import Session
 from broker.clock import Clock
 from broker.errors import ConfigurationError, Problem, Unavailable
 from broker.issue.aws import AwsSettings
+from broker.issue.loopback import is_loopback
 from broker.issue.refusals import BUSY, CLOSED, refusal
 
 NAME = "AWS STS"
@@ -100,7 +98,7 @@ class Sts:
         Raises `errors.ConfigurationError` for a profile or key file that cannot be used.
         """
         for url in endpoints.values():
-            if not _is_loopback(url):  # check: endpoint-loopback
+            if not is_loopback(url):  # check: endpoint-loopback
                 message = f"an endpoint of one's own is for loopback only, not for {url}"
                 raise ValueError(message)
         self._settings, self._endpoints = settings, endpoints
@@ -269,14 +267,3 @@ def _date(response: Mapping[str, Any]) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return date if date.tzinfo is not None else None
-
-
-_LOCALHOST = re.compile(r"localhost|[a-z0-9-]+\.localhost")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return bool(_LOCALHOST.fullmatch(host))

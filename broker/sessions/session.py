@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from broker.authenticate.identity import Identity, PersonId
+from broker.authenticate.identity import Group, Identity, PersonId
 from broker.challenge.proof import Proof, Shown
 
 TOKEN_BYTES = 32
+ROUNDS = 5
+"""How often sessions that were put under a new key meanwhile are looked for again."""
 
 
 class Door(StrEnum):
@@ -30,12 +32,21 @@ class Door(StrEnum):
     """A console link: on its way from the program to the browser of the same person, once."""
 
 
+def nobody(groups: frozenset[Group]) -> bool:
+    """Of a broker that has no owners."""
+    del groups
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How long a session lives."""
 
     absolute: timedelta = timedelta(hours=12)
     idle: timedelta = timedelta(hours=1)
+    admin_idle: timedelta = timedelta(minutes=15)
+    """The same, where it is shorter, for whoever owns the broker: by their groups as they were read last."""
+    is_owner: Callable[[frozenset[Group]], bool] = nobody
     half: timedelta = timedelta(minutes=10)
     """From the password to the second factor: long enough to install an authenticator app."""
     anonymous: timedelta = timedelta(minutes=30)
@@ -88,7 +99,10 @@ class Session:
             return min(start + limits.absolute, self.seen_at + limits.anonymous)
         if not self.shown:
             return start + limits.half
-        return min(start + limits.absolute, self.seen_at + limits.idle)
+        idle = limits.idle
+        if limits.is_owner(self.identity.groups):  # check: admin-idle
+            idle = min(idle, limits.admin_idle)
+        return min(start + limits.absolute, self.seen_at + idle)
 
 
 class SessionStore(Protocol):
@@ -155,6 +169,10 @@ class Sessions:
             return None
         return session
 
+    def ends_at(self, session: Session) -> datetime:
+        """When it dies if nothing happens until then."""
+        return session.ends_at(self._limits)
+
     def change(self, session: Session, change: Callable[[Session], Session]) -> Session | None:
         """Apply `change` to the session as it is kept now, which another request may have changed since it was read.
 
@@ -184,6 +202,22 @@ class Sessions:
     def end_all(self, person: PersonId) -> int:
         """Log out everywhere; how many sessions there were."""
         return self._store.drop_all(person)
+
+    def end_others(self, session: Session) -> list[Session]:
+        """End all sessions of this one's person but this one; those that ended.
+
+        One that was put under a new key meanwhile is looked for again; whoever goes on escaping takes this one along.
+        """
+        if session.person is None:
+            return []
+        ended: list[Session] = []
+        for _ in range(ROUNDS):
+            others = [one for one in self._store.of_person(session.person) if one.key != session.key]
+            if not others:
+                return ended
+            ended += [one for one in others if self._store.drop(one.key)]
+        self._store.drop_all(session.person)
+        return ended
 
     def of_person(self, person: PersonId) -> list[Session]:
         """A person's live sessions, newest first."""

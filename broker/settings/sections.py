@@ -105,6 +105,12 @@ class SessionSettings(Section):
         le=timedelta(hours=24),
         description="Since the last request; at most `absolute`.",
     )
+    admin_idle: Duration = Field(
+        timedelta(minutes=15),
+        ge=timedelta(minutes=1),
+        le=timedelta(hours=24),
+        description="The same for people in a group of `owners`, while they are in it; `idle` where that is shorter.",
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

@@ -1,9 +1,9 @@
 """Where things are kept: SQLite by default, PostgreSQL; Redis for what is short-lived.
 
 Owns: tables, migrations, statements, and the Redis keys. Implements the protocols that the stages define:
-`FactorStore`, `EnrolmentStore` (challenge), `AttemptStore` (authenticate), `PeopleStore`, `SessionStore`, `OnceStore`
-(sessions), `TrailStore` (record), `SnapshotStore` (entitle). Does not own: any rule. Only `app/` imports it (and
-`settings/` its settings).
+`FactorStore`, `EnrolmentStore` (challenge), `AttemptStore` (authenticate), `PeopleStore`, `SessionStore`, `OnceStore`,
+`HabitStore` (sessions), `TrailStore` (record), `SnapshotStore` (entitle). Does not own: any rule. Only `app/` imports
+it (and `settings/` its settings).
 
 Every store is durable when it answers, atomic over all instances, may be shared by threads, and lets out nothing but
 `errors.Unavailable`. `open_storage` below is the one way in, and the registration: which store is kept where.
@@ -24,6 +24,7 @@ from broker.entitle.snapshot_store import SnapshotStore
 from broker.errors import Unavailable
 from broker.keys import Keyring, Purpose
 from broker.record.trail import TrailStore
+from broker.sessions.habits import HabitStore
 from broker.sessions.once import OnceStore
 from broker.sessions.session import SessionStore
 from broker.storage import migrate
@@ -31,6 +32,7 @@ from broker.storage.attempts import RedisAttempts, SqlAttempts
 from broker.storage.authentic import Authentic
 from broker.storage.database import Database
 from broker.storage.factors import SqlEnrolment, SqlFactors
+from broker.storage.habits import SqlHabits
 from broker.storage.once import RedisOnce, SqlOnce
 from broker.storage.people import SqlPeople
 from broker.storage.sessions import RedisSessions, SqlSessions
@@ -57,6 +59,7 @@ class Storage:
     enrolment: EnrolmentStore
     trail: TrailStore
     once: OnceStore
+    habits: HabitStore
     snapshots: SnapshotStore
     database: Database = field(repr=False)
     """For `storage/` and its tests."""
@@ -142,6 +145,7 @@ def open_storage(settings: StorageSettings, keyring: Keyring | None = None, *, c
         if short_lived
         else SqlSessions(database, authentic, clock=clock),
         once=RedisOnce(short_lived) if short_lived else SqlOnce(database, clock=clock),
+        habits=SqlHabits(database),
         people=SqlPeople(database, keyring),
         factors=SqlFactors(database),
         enrolment=SqlEnrolment(database),

@@ -134,6 +134,17 @@ once = Table(
     "once", metadata, Column("key", Id, primary_key=True), Column("ends_at", Instant, nullable=False, index=True)
 )
 
+habits = Table(
+    "habits",
+    metadata,
+    Column("person", Id, nullable=False),
+    Column("role", Id, nullable=False),
+    Column("starred", Boolean, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("last_used", Instant),  # null: marked, and never used
+    PrimaryKeyConstraint("person", "role"),
+)
+
 links = Table(
     "trail_links",
     metadata,

@@ -1,7 +1,7 @@
 """API v1: who am I, which roles, credentials. OpenAPI at `/api/v1/openapi.json`; errors are RFC 9457 problems.
 
 There is no password grant: a caller signs in through the pages and brings the session's cookie, and for a change the
-CSRF token that `whoami` tells, in `X-CSRFToken`.
+CSRF token that `whoami` tells, in `X-CSRFToken`; or is a program that a person let in there, and brings its token.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Literal
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, g, jsonify
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
@@ -17,9 +17,9 @@ from flask_wtf.csrf import generate_csrf
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.authenticate.identity import Group
-from broker.entitle.entitlement import Entitlement
+from broker.entitle.entitlement import Entitlement, Rule
 from broker.evaluate.condition import Circumstances
-from broker.evaluate.verdict import Refusal, StepUp, Verdict
+from broker.evaluate.verdict import Objection, Refusal, StepUp
 from broker.flow import Parts, lease, present, roles
 from broker.issue.issuer import Lease
 from broker.sessions.session import Session
@@ -47,7 +47,9 @@ class WhoAmI(Answer):
     signed_in_at: datetime
     factors: list[str] = Field(description="Second factors shown in this session.")
     owner: bool = Field(description="Whether one of the person's groups owns the broker.")
-    csrf_token: str = Field(description="Send it back as X-CSRFToken with every change.")
+    csrf_token: str | None = Field(
+        None, description="Send it back as X-CSRFToken with every change; null for whoever brings a token."
+    )
 
 
 class RoleNow(Answer):
@@ -121,8 +123,10 @@ class Problem(BaseModel):
 SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "From the sign-in pages."},
     "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken", "description": "From whoami, for changes."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The aws-broker program's, from /oauth/token."},
 }
-READ, CHANGE = [{"session": list[str]()}], [{"session": list[str](), "csrf": list[str]()}]
+READ: list[dict[str, list[str]]] = [{"session": []}, {"bearer": []}]
+CHANGE: list[dict[str, list[str]]] = [{"session": [], "csrf": []}, {"bearer": []}]
 TOLD = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -184,12 +188,12 @@ def _whoami(
             signed_in_at=identity.authenticated_at,
             factors=sorted({shown.method.value for shown in proof.shown}),
             owner=owners(identity.groups),
-            csrf_token=generate_csrf(),
+            csrf_token=None if g.bearer else generate_csrf(),
         )
     )
 
 
-def role_now(entitlement: Entitlement, verdict: Verdict) -> RoleNow:
+def role_now(entitlement: Entitlement, verdict: Rule | Objection) -> RoleNow:
     """One line of the list of roles."""
     available: Literal["now", "step-up", "refused"] = "now"
     reason, opens_at = "", None

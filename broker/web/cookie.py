@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from flask import Flask, Request, Response, g, session
+from flask import Flask, Request, Response, g, request, session
 from flask.sessions import SessionInterface, SessionMixin
 
 from broker.clock import Clock
 from broker.errors import NotSignedIn, Unavailable
 from broker.sessions.session import Session, Sessions
 from broker.web.client import Proxies, client_address
-from broker.web.errors import of_error
+from broker.web.errors import COOKIELESS, of_error
 
 COOKIE = "__Host-broker"
 CSRF = "csrf_token"
@@ -61,7 +61,9 @@ class CookieSessions(SessionInterface):
     def open_session(self, app: Flask, request: Request) -> Notes:
         """The session of the request's cookie. Where there is none, `g` has the token of a cookie to come."""
         del app
-        g.token, g.session, g.session_error, g.ended = "", None, None, False
+        g.token, g.session, g.session_error, g.ended, g.bearer = "", None, None, False, False
+        if request.path.startswith(COOKIELESS):
+            return Notes({})
         sent = request.cookies.get(COOKIE, "")
         g.visitor = sent if TOKEN.fullmatch(sent) else ""
         if g.visitor:
@@ -78,7 +80,7 @@ class CookieSessions(SessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Write back what changed, and set the cookie where the token is new and worth something."""
         del app
-        if not isinstance(session, Notes) or g.session_error:
+        if not isinstance(session, Notes) or g.session_error or g.bearer or request.path.startswith(COOKIELESS):
             return
         if g.ended:
             response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
@@ -28,6 +28,7 @@ from broker.errors import (
 from broker.evaluate.verdict import Refusal, StepUp
 from broker.issue.issuer import IssueRefused
 from broker.web.headers import request_id
+from broker.web.language import told_in
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ STATUS: Mapping[type[BrokerError], HTTPStatus] = {
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 TYPE = "urn:aws-federation-broker:problem:"
+COOKIELESS = ("/oauth/token", "/oauth/revoke", "/.well-known/")
+"""What only programs ask: no cookie is read or set there."""
 SORRY = "Something went wrong on our side."
 QUOTE = "Try again; if it goes on, tell the operators the request id."
 
@@ -73,8 +76,16 @@ def told(status: int, code: str, title: str, detail: str = "") -> Response:
     """The same as a page or as a problem, as the caller expects it."""
     if request.path.startswith("/api/"):
         return problem(status, code, title, detail)
-    page = render_template("error.html", title=title, detail=detail)
+    if request.path.startswith(COOKIELESS):  # also in the words of RFC 6749, 5.2
+        return problem(status, code, title, detail, error=_oauth_error(status), error_description=title)
+    page = render_template("error.html", title=told_in(title), detail=told_in(detail), link=g.get("way_in", "/go-on"))
     return make_response(page, int(status))
+
+
+def _oauth_error(status: int) -> str:
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "invalid_request"
+    return "temporarily_unavailable" if status == HTTPStatus.SERVICE_UNAVAILABLE else "server_error"
 
 
 def of_error(error: BrokerError) -> Response:

@@ -2,7 +2,7 @@
 
 `guard(app, …)` installs the checks that come before every view, in this order: (1) the host is ours, (2) the route has
 an audience, (3) a change comes from our own pages, (4) its body is whole, and within Flask's `MAX_CONTENT_LENGTH`,
-(5) the caller belongs to the audience.
+(5) the caller belongs to the audience; whoever does not yet is led from a page to the sign-in, and back to it later.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,14 @@ from urllib.parse import urlsplit
 
 from flask import Flask, current_app, request
 from gunicorn.http.errors import ParseException
+from werkzeug.wrappers import Response
 
 from broker.errors import Denied, InvalidRequest, NotFound, NotSignedIn
 from broker.flow import Next, Parts, next_step
+from broker.web import bearer
 from broker.web.client import forwarded, peer
 from broker.web.cookie import current_session
+from broker.web.deep_link import lead_in
 
 V = TypeVar("V", bound=Callable[..., object])
 NOTHING_HERE = "There is nothing at this address."
@@ -60,7 +63,7 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
     origin = origin_of(url)
     host = urlsplit(origin).netloc
 
-    def check() -> None:
+    def check() -> Response | None:
         found = Audience.ANYBODY if request.endpoint == "static" else declared(request.endpoint)
         # (1) the host: probes and monitors know the instance by another name
         anywhere = found in {Audience.PROBES, Audience.OPERATIONS}
@@ -80,8 +83,16 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
         # (5) the caller
         if found is Audience.OPERATIONS and not _monitors(monitors):  # check: metrics-peer
             raise NotFound(NOTHING_HERE)
-        if not anywhere:
+        if anywhere:
+            return None
+        try:
             _admit(parts, found)
+        except NotSignedIn:
+            led = lead_in(current_session()) if found is Audience.SIGNED_IN else None
+            if led is None:
+                raise
+            return led
+        return None
 
     app.before_request(check)
 
@@ -123,13 +134,14 @@ def _monitors(networks: Sequence[IPv4Network | IPv6Network]) -> bool:
 def _admit(parts: Parts, found: Audience) -> None:
     if request.endpoint == "static":
         return
+    bearer.accept(parts)
     session = current_session()  # a store that is away is told as that, not as a session that ended
     if found is Audience.ANYBODY:
         return
     step = next_step(parts, session)
     if step is Next.SIGN_IN:  # check: signed-in-audience
         message = "Nobody is signed in here."
-        raise NotSignedIn(message, remedy="Sign in first.")
+        raise NotSignedIn(message, remedy="Sign in, then try again; nothing was done.")
     if found is Audience.SIGNED_IN and step is not Next.GO_ON:  # check: second-factor-audience
         message = "A second factor is still missing."
         raise NotSignedIn(message, remedy="Go on signing in.")

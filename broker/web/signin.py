@@ -1,6 +1,6 @@
 """The pages of a sign-in: password, enrolment, second factor. Each step returns to `go_on`, which asks `flow`.
 
-Plain forms, so a password never travels in a JSON API. Only our own paths are ever redirected to.
+Plain forms, so a password never travels in a JSON API. Only our own paths are ever redirected to (`deep_link`).
 """
 
 from collections.abc import Callable
@@ -18,10 +18,13 @@ from broker.challenge.factor import Factor, FactorRefused
 from broker.errors import BrokerError, InvalidRequest, TooManyAttempts
 from broker.evaluate.condition import Circumstances
 from broker.flow import Next, Parts
+from broker.flow.parts import proof_of
 from broker.sessions.session import Session
+from broker.web import deep_link, known
 from broker.web.cookie import GO_ON, advance, current_session, leave, live_session
 from broker.web.errors import retry_headers, status_of
 from broker.web.guard import Audience, audience
+from broker.web.language import told_in
 
 PENDING = "enrolment"
 """The note that holds the sealed enrolment under way."""
@@ -52,16 +55,18 @@ def _dispatcher(pages: Blueprint, parts: Parts, now: Now) -> None:
         step = flow.next_step(parts, current_session())
         if step is not Next.GO_ON:
             return redirect(url_for(STEPS[step]), HTTPStatus.SEE_OTHER)
-        return redirect(own_path(session.pop(GO_ON, "/")), HTTPStatus.SEE_OTHER)
+        return redirect(deep_link.own_path(session.pop(GO_ON, "/")), HTTPStatus.SEE_OTHER)
 
 
 def _password(pages: Blueprint, parts: Parts, now: Now) -> None:
     @pages.get("/sign-in")
     @audience(Audience.ANYBODY)
     def sign_in_page() -> Page:
+        onward = deep_link.carried()
         if flow.next_step(parts, current_session()) is not Next.SIGN_IN:
+            deep_link.keep(onward)
             return _onward()
-        return render_template("signin.html", providers=list(parts.providers))
+        return render_template("signin.html", providers=list(parts.providers), onward=onward)
 
     @pages.post("/sign-in")
     @audience(Audience.ANYBODY)
@@ -76,10 +81,12 @@ def _password(pages: Blueprint, parts: Parts, now: Now) -> None:
                 username=_field("username", 256),
                 password=_field("password", 1024),
                 circumstances=moment,
+                known=known.of_request(_field("provider", 64)),
             )
         except (SignInRefused, TooManyAttempts) as no:
-            return _again("signin.html", no, providers=list(parts.providers))
+            return _again("signin.html", no, providers=list(parts.providers), onward=deep_link.carried())
         advance(parts.sessions, signed_in)
+        deep_link.keep(deep_link.carried())
         return _onward()
 
 
@@ -119,7 +126,7 @@ def _enrolment(pages: Blueprint, parts: Parts, now: Now) -> None:
         except (FactorRefused, TooManyAttempts) as no:
             return page(no)
         who = _who()
-        advance(parts.sessions, enrolled)
+        _complete(parts, enrolled)
         return render_template("recovery_codes.html", codes=codes, who=who)
 
 
@@ -127,6 +134,7 @@ def _challenge(pages: Blueprint, parts: Parts, now: Now) -> None:
     @pages.get("/challenge")
     @audience(Audience.HALF)
     def challenge_page() -> Page:
+        deep_link.keep(deep_link.carried())
         asked, others = _asked(parts, request.args.get("method", ""))
         return render_template("challenge.html", asked=asked, others=others, who=_who()) if asked else _onward()
 
@@ -141,8 +149,14 @@ def _challenge(pages: Blueprint, parts: Parts, now: Now) -> None:
             shown = flow.show_factor(parts, _session(), method=asked.method, answer=answer, circumstances=now())
         except (FactorRefused, TooManyAttempts) as no:
             return _again("challenge.html", no, asked=asked, others=others, who=_who())
-        advance(parts.sessions, shown)
+        _complete(parts, shown)
         return _onward()
+
+
+def _complete(parts: Parts, changed: Session) -> None:
+    """Password and factor are shown: go on under a new token, in a browser that is known from now on."""
+    advance(parts.sessions, changed)
+    known.remember(proof_of(changed).identity)
 
 
 def _asked(parts: Parts, method: str) -> tuple[Factor | None, list[Factor]]:
@@ -159,15 +173,9 @@ def _goodbye(pages: Blueprint, parts: Parts, now: Now) -> None:
         flow.sign_out(parts, _session(), now())
         leave()
         answer = redirect(url_for("signin.sign_in_page"), HTTPStatus.SEE_OTHER)
-        answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+        # Not "cookies": browsers would drop those of the whole domain, and with them that this browser is known.
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
-
-
-def own_path(path: str) -> str:
-    """`path` if it is a path of ours, else the home page: no scheme, no host, no backslash, no control character."""
-    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():  # check: own-path
-        return "/"
-    return path
 
 
 def _onward() -> AnyResponse:
@@ -197,5 +205,5 @@ def _field(name: str, longest: int, *, optional: bool = False) -> str:
 
 def _again(template: str, no: BrokerError, **values: object) -> tuple[str, int, dict[str, str]]:
     """The same page once more, saying what was wrong in words that are the same for every reason."""
-    page = render_template(template, message=no.message, remedy=no.remedy, **values)
+    page = render_template(template, message=told_in(no.message), remedy=told_in(no.remedy), **values)
     return page, status_of(no), retry_headers(no)

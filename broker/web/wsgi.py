@@ -7,16 +7,35 @@ from urllib.parse import urlsplit
 
 import jinja2
 from flask_openapi.openapi import OpenAPI
-from flask_wtf.csrf import CSRFProtect
 
 from broker.authenticate.identity import Group
 from broker.evaluate.condition import Circumstances
 from broker.flow import Parts
-from broker.web import api, errors, headers, health, portal, signin
+from broker.web import (
+    api,
+    bearer,
+    cli,
+    console,
+    console_api,
+    errors,
+    frame,
+    headers,
+    health,
+    keys,
+    language,
+    me,
+    oauth,
+    portal,
+    signin,
+    styleguide,
+    why,
+)
 from broker.web.client import Proxies, circumstances
 from broker.web.cookie import CookieSessions
-from broker.web.guard import guard
+from broker.web.guard import guard, origin_of
+from broker.web.known import KnownBrowsers
 from broker.web.metrics import Metrics
+from broker.web.shown import shown
 from broker.web.strict_json import StrictJson
 
 LARGEST_BODY = 64 * 1024
@@ -36,7 +55,10 @@ class Site:
     """What it must have to be of use: `/readyz`."""
     neighbours: health.Checks
     """Those without which it does what it can."""
+    known: KnownBrowsers
     is_owner: Callable[[frozenset[Group]], bool]
+    styleguide: bool = False
+    """Whether the design system is shown: in the demo."""
 
 
 def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
@@ -62,6 +84,7 @@ def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
     app.json = StrictJson(app)
     app.secret_key = None  # nothing is signed into cookies: a use of Flask's own would fail
     app.jinja_env.undefined = jinja2.StrictUndefined
+    app.jinja_env.filters["shown"] = shown
     app.jinja_env.globals["message"] = app.jinja_env.globals["remedy"] = ""
     app.session_interface = CookieSessions(parts.sessions, clock=parts.clock, proxies=site.proxies)
 
@@ -69,12 +92,35 @@ def make_app(parts: Parts, site: Site, metrics: Metrics) -> OpenAPI:
         return circumstances(parts.clock, site.proxies)
 
     headers.install(app, https=https, new_id=parts.new_id)
+    language.install(app)
+    frame.install(app, parts.sessions)
+    site.known.install(app)
     metrics.install(app)
     errors.install(app)
     guard(app, parts, url=site.url, monitors=site.monitors)
-    CSRFProtect(app)
+    bearer.install(app)
+    csrf = bearer.CookieCsrf(app)
+    _register(app, parts, site, metrics, now)
+    csrf.exempt(app.blueprints[oauth.PROGRAMS])
+    return app
+
+
+def _register(app: OpenAPI, parts: Parts, site: Site, metrics: Metrics, now: Callable[[], Circumstances]) -> None:
+    """Every route."""
+    origin = origin_of(site.url)
+    for blueprint in oauth.make(parts, now, issuer=origin):
+        app.register_blueprint(blueprint)
     app.register_blueprint(signin.make(parts, now))
     app.register_blueprint(portal.make(parts, now))
+    app.register_blueprint(console.make(parts, now))
+    app.register_blueprint(keys.make(parts, now, origin))
+    app.register_blueprint(why.make(parts, now))
+    app.register_blueprint(me.make(parts, now))
+    app.register_blueprint(cli.make(parts, now, origin))
+    if site.styleguide:
+        app.register_blueprint(styleguide.make(parts.clock))
     app.register_blueprint(health.make(site.needs, site.neighbours, metrics.collect))
     app.register_api(api.make(parts, now, site.is_owner))
-    return app
+    app.register_api(why.make_api(parts, now))
+    app.register_api(me.make_api(parts, now))
+    app.register_api(console_api.make(parts, now, origin=origin))

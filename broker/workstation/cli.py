@@ -1,20 +1,25 @@
-"""`aws-broker`: the program of the person who wants AWS. Standard library only."""
+"""`aws-broker`: the program of the person who wants AWS. Standard library only.
 
-import argparse
-from importlib import metadata
+What `hot` can answer is answered before anything else is imported.
+"""
+
+import os
+import sys
+import time
+
+from . import hot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run it; the exit code."""
-    parser = argparse.ArgumentParser(prog="aws-broker", description="AWS access through your company's broker.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
-    chosen = parser.parse_args(arguments)
-    code: int = chosen.run()
-    return code
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    found = hot.answer(given, os.environ, time.time())
+    if found is not None:
+        hot.leave(found)
+    from .run import run  # noqa: PLC0415 (as said above)
 
-
-def _version() -> int:
-    print(f"aws-broker {metadata.version('aws-federation-broker')}")  # noqa: T201 (what the command is for)
-    return 0
+    return run(given)

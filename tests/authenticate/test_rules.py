@@ -11,7 +11,13 @@ from broker.authenticate.attempts import AttemptRule, Attempts, take
 from broker.authenticate.ldap.account import CLOCK_ERROR, changed_since
 from broker.authenticate.ldap.answer import BindAnswer, Entry, Unusable
 from broker.authenticate.ldap.breaker import Breaker
-from broker.authenticate.ldap.lockout import BadPasswords, LockoutPolicy, rule_for_account, rule_for_names
+from broker.authenticate.ldap.lockout import (
+    BadPasswords,
+    LockoutPolicy,
+    rule_for_account,
+    rule_for_known,
+    rule_for_names,
+)
 from broker.authenticate.ldap.security_groups import SidCache
 from broker.authenticate.ldap.values import (
     filetime,
@@ -175,27 +181,84 @@ THRESHOLDS = st.integers(2, 12)
 
 
 @some
-@given(THRESHOLDS, st.integers(1, 50), st.integers(0, 2**32), st.integers(0, 6))
-def test_no_order_of_parallel_tries_ever_locks_an_account(threshold: int, tries: int, seed: int, foreign: int) -> None:
-    """Each try reads the directory's count, takes from the store, binds: at any pace, in any order."""
+@given(THRESHOLDS, st.integers(1, 50), st.integers(0, 2**32), st.integers(0, 6), st.integers(0, 30))
+def test_no_order_of_parallel_tries_ever_locks_an_account(
+    threshold: int, tries: int, seed: int, foreign: int, known: int
+) -> None:
+    """Each try reads the directory's count, takes from the store, binds: at any pace, in any order, any browser."""
     policy = LockoutPolicy(threshold=threshold, window=timedelta(minutes=30))
-    chance, directory, store = Random(seed), min(foreign, threshold - 1), Attempts()  # noqa: S311 (a simulation)
-    waiting: list[tuple[str, int]] = [("read", 0)] * 30
+    chance, directory, by_strangers = Random(seed), min(foreign, threshold - 1), 0  # noqa: S311 (a simulation)
+    stores = {True: Attempts(), False: Attempts()}
+    waiting = [("read", 0, number < known and policy.reserve > 0) for number in range(30)]
     while waiting:
-        step, seen = waiting.pop(chance.randrange(len(waiting)))
+        step, seen, is_known = waiting.pop(chance.randrange(len(waiting)))
         if step == "read":
-            waiting.append(("take", directory))
+            waiting.append(("take", directory, is_known))
         elif step == "take":
             bad = BadPasswords(count=seen, forgotten_at=NOON + timedelta(minutes=30), locked=False)
-            rule = rule_for_account(AttemptRule(tries=tries), policy, bad, NOON)
+            rule = (rule_for_known if is_known else rule_for_account)(AttemptRule(tries=tries), policy, bad, NOON)
             if rule is None:
                 continue
-            store, taken = take(store, NOON, rule)
+            stores[is_known], taken = take(stores[is_known], NOON, rule)
             if taken.allowed:
-                waiting.append(("bind", 0))
+                waiting.append(("bind", 0, is_known))
         else:
             directory += 1
+            by_strangers += not is_known
             assert directory < threshold
+            assert by_strangers <= policy.share
+
+
+@some
+@given(THRESHOLDS.filter(lambda threshold: threshold > 2), st.integers(1, 50), st.integers(0, 100))
+def test_however_many_strangers_guess_a_known_browser_has_the_reserve(threshold: int, tries: int, guesses: int) -> None:
+    policy = LockoutPolicy(threshold=threshold, window=timedelta(minutes=30))
+    rule, store, own, directory = AttemptRule(tries=tries), Attempts(), Attempts(), 0
+    for strangers, wanted in ((True, guesses), (False, 100)):
+        for _ in range(wanted):
+            bad = BadPasswords(count=directory, forgotten_at=NOON + timedelta(minutes=30), locked=False)
+            narrowed = (rule_for_account if strangers else rule_for_known)(rule, policy, bad, NOON)
+            if narrowed is None:
+                break
+            kept, taken = take(store if strangers else own, NOON, narrowed)
+            store, own = (kept, own) if strangers else (store, kept)
+            directory += taken.allowed
+    assert directory < threshold
+    assert own.failures >= min(tries, (policy.reserve + 2) // 2) >= 1
+
+
+@pytest.mark.parametrize(
+    ("threshold", "strangers", "known", "besieged"),
+    [(3, 1, 1, 1), (4, 2, 1, 1), (5, 2, 2, 2), (6, 2, 2, 2), (8, 3, 3, 3), (10, 3, 4, 4), (15, 4, 5, 5), (50, 5, 5, 5)],
+)
+def test_how_many_tries_each_has(threshold: int, strangers: int, known: int, besieged: int) -> None:
+    """With the usual rule, one after another, all wrong: strangers, the owner alone, the owner after the strangers."""
+    policy = LockoutPolicy(threshold=threshold, window=timedelta(minutes=30))
+
+    def tried(directory: int, *, by_owner: bool) -> int:
+        store = Attempts()
+        for number in range(100):
+            bad = BadPasswords(count=directory + number, forgotten_at=NOON + timedelta(minutes=30), locked=False)
+            rule = (rule_for_known if by_owner else rule_for_account)(AttemptRule(), policy, bad, NOON)
+            if rule is None:
+                return number
+            store, taken = take(store, NOON, rule)
+            if not taken.allowed:
+                return number
+        return 100
+
+    assert tried(0, by_owner=False) == strangers
+    assert tried(0, by_owner=True) == known
+    assert tried(strangers, by_owner=True) == besieged
+
+
+def test_where_a_directory_does_not_tell_its_count_both_together_stay_within_the_configured_tries() -> None:
+    for tries in range(1, 51):
+        policy = LockoutPolicy(threshold=tries + 1, window=timedelta(0), counts=False)
+        strangers = rule_for_account(AttemptRule(tries=tries), policy, None, NOON)
+        known = rule_for_known(AttemptRule(tries=tries), policy, None, NOON)
+        assert strangers is not None
+        assert strangers.tries + (known.tries if known and policy.reserve else 0) == tries
 
 
 @some
@@ -230,6 +293,7 @@ def test_what_the_directory_has_forgotten_does_not_count() -> None:
 
 def test_without_a_lockout_the_configured_rule_stands() -> None:
     assert rule_for_account(AttemptRule(tries=7), None, None, NOON) == AttemptRule(tries=7)
+    assert rule_for_known(AttemptRule(tries=7), None, None, NOON) == AttemptRule(tries=7)
 
 
 # --- a password change and two clocks

@@ -20,7 +20,7 @@ import pytest
 from contracts.cast import ADA_IS_IN, BAD_SPELLINGS, PASSWORD
 
 from broker.authenticate.attempts import AttemptRule, Attempts, Taken, succeeded, take
-from broker.authenticate.identity import Group
+from broker.authenticate.identity import Group, Identity
 from broker.authenticate.ldap import LdapProvider, LdapSettings
 from broker.authenticate.provider import Reason, SignInRefused, TooManyPasswords
 from broker.clock import utc_now
@@ -103,6 +103,10 @@ class World(ABC):
         return self.closing(
             LdapProvider(PROVIDER, self.settings(**changes), attempts=attempts or MemoryAttempts(), clock=utc_now)
         )
+
+    def at_home(self, name: str) -> Identity:
+        """The owner signs in with a known browser: whoever guessed before, the directory's count is 0 again."""
+        return self.provider().authenticate(name, PASSWORD, lambda _: "at home")
 
     def closing(self, provider: LdapProvider) -> LdapProvider:
         self.__dict__.setdefault("_open", []).append(provider)
@@ -253,7 +257,7 @@ class PasswordProviderContract:
         assert caught.reason is Reason.WRONG_PASSWORD
         assert caught.username == "dora"
         assert caught.subject
-        assert world.provider().authenticate("dora", PASSWORD).username == "dora"
+        assert world.at_home("dora").username == "dora"
 
     @pytest.mark.parametrize(("name", "password"), [("", PASSWORD), ("ada", ""), ("", "")])
     def test_empty_credentials_never_reach_the_wire(self, world: World, name: str, password: str) -> None:
@@ -282,7 +286,7 @@ class PasswordProviderContract:
         caught = [refusal(lambda pair=pair: provider.authenticate(*pair)) for pair in tries]
         assert len({error.reason for error in caught}) == len(tries)
         assert len({(str(error), error.remedy, error.code) for error in caught}) == 1
-        assert world.provider().authenticate("dora", PASSWORD).username == "dora"
+        assert world.at_home("dora").username == "dora"
 
     def test_a_refusal_takes_the_floor_or_a_multiple_of_it(self, world: World) -> None:
         now, slept = [0.0], list[float]()
@@ -312,7 +316,7 @@ class PasswordProviderContract:
     # --- how often
 
     def test_tries_at_one_account_are_counted_together_over_all_its_spellings(self, world: World) -> None:
-        provider = world.provider(attempt_tries=2)
+        provider = world.provider(attempt_tries=3)  # of which strangers have two
         for name in ("boris", "CORP\\boris"):
             assert refusal(lambda name=name: provider.authenticate(name, "wrong")).reason is Reason.WRONG_PASSWORD
         before = world.binds("boris")
@@ -322,7 +326,7 @@ class PasswordProviderContract:
         assert caught.value.retry_at is not None
         assert caught.value.retry_at > utc_now()
         assert world.binds("boris") == before
-        assert world.provider().authenticate("boris", PASSWORD).username == "boris"
+        assert world.at_home("boris").username == "boris"
 
     def test_tries_at_an_unknown_name_are_counted_alike(self, world: World) -> None:
         known, unknown = world.provider(), world.provider()
@@ -335,11 +339,11 @@ class PasswordProviderContract:
                 outcomes[name].append(caught.type)
         assert outcomes["carol"] == outcomes["nobody"]
         assert TooManyPasswords in outcomes["carol"]
-        world.provider().authenticate("carol", PASSWORD)
+        world.at_home("carol")
 
     def test_a_success_ends_the_waits_and_keeps_the_count(self, world: World) -> None:
         attempts = MemoryAttempts()
-        provider = world.provider(attempts, attempt_tries=2)
+        provider = world.provider(attempts, attempt_tries=3)
         for _ in range(3):
             refusal(lambda: provider.authenticate("dora", "wrong"))
             provider.authenticate("dora", PASSWORD)
@@ -366,6 +370,65 @@ class PasswordProviderContract:
             provider.authenticate("boris", PASSWORD)
         provider.forgive(caught.subject)
         assert provider.authenticate("boris", PASSWORD).username == "boris"
+
+    def test_strangers_who_guess_do_not_keep_a_known_browser_out(self, world: World) -> None:
+        provider = world.provider()
+        subject = provider.lookup("dora").subject
+        for _ in range(20):
+            with pytest.raises((SignInRefused, TooManyPasswords)):
+                provider.authenticate("dora", "wrong")
+        before = world.binds("dora")
+        with pytest.raises(TooManyPasswords) as caught:
+            provider.authenticate("dora", PASSWORD)
+        for another in (lambda _: "", lambda asked: "a browser" if asked != subject else ""):
+            with pytest.raises(TooManyPasswords):
+                provider.authenticate("dora", PASSWORD, another)
+        assert world.binds("dora") == before
+        assert caught.value.subject == subject
+        for spelling in ("dora", "CORP\\dora", world.principal("dora")):
+            assert provider.authenticate(spelling, PASSWORD, lambda _: "a browser").subject == subject
+
+    def test_the_owner_signing_in_opens_nothing_for_strangers(self, world: World) -> None:
+        provider = world.provider()
+        for _ in range(20):
+            with pytest.raises((SignInRefused, TooManyPasswords)):
+                provider.authenticate("dora", "wrong")
+        provider.authenticate("dora", PASSWORD, lambda _: "a browser")
+        with pytest.raises(TooManyPasswords):
+            provider.authenticate("dora", "wrong")
+
+    def test_a_known_browser_is_held_to_tries_of_its_own(self, world: World) -> None:
+        """Who has stolen its cookie can guess as slowly as anybody, and keeps no stranger out."""
+        provider = world.provider()
+        heard = []
+        for _ in range(10):
+            with pytest.raises((SignInRefused, TooManyPasswords)) as caught:
+                provider.authenticate("dora", "wrong", lambda _: "a browser")
+            heard.append((caught.type, str(caught.value), caught.value.username))
+        assert heard[0][0] is SignInRefused
+        assert heard[-1][0] is TooManyPasswords
+        for _ in range(10):
+            with pytest.raises((SignInRefused, TooManyPasswords)) as caught:
+                provider.authenticate("carol", "wrong")
+            assert (caught.type, str(caught.value)) in {(kind, text) for kind, text, _ in heard}, "the same words"
+        assert world.at_home("dora").username == "dora"
+        assert world.at_home("carol").username == "carol"
+
+    def test_a_known_browser_gets_nobody_in_without_the_password(self, world: World) -> None:
+        provider = world.provider()
+        for name, password in (("dora", "wrong"), ("dora", ""), ("nobody", PASSWORD), ("disabled", PASSWORD)):
+            refusal(lambda pair=(name, password): provider.authenticate(*pair, lambda _: "a browser"))
+        assert world.at_home("dora").username == "dora"
+
+    def test_an_operators_reset_opens_a_known_browser_too(self, world: World) -> None:
+        provider = world.provider(attempt_tries=3)
+        for _ in range(4):
+            with pytest.raises((SignInRefused, TooManyPasswords)):
+                provider.authenticate("boris", "wrong", lambda _: "a browser")
+        with pytest.raises(TooManyPasswords):
+            provider.authenticate("boris", PASSWORD, lambda _: "a browser")
+        provider.forgive(provider.lookup("boris").subject)
+        assert provider.authenticate("boris", PASSWORD, lambda _: "a browser").username == "boris"
 
     # --- what happens after the sign-in
 
@@ -443,7 +506,7 @@ class PasswordProviderContract:
         before = world.binds("dora"), other.binds("dora")
         assert refusal(lambda: provider.authenticate("dora", "wrong")).reason is Reason.WRONG_PASSWORD
         assert (world.binds("dora"), other.binds("dora")) == (before[0] + 1, before[1])
-        assert world.provider().authenticate("dora", PASSWORD).username == "dora"
+        assert world.at_home("dora").username == "dora"
 
     def test_a_dead_controller_is_passed_over(self, world: World) -> None:
         dead = f"ldaps://127.0.0.1:{closed_port()}"
@@ -589,15 +652,15 @@ class ActiveDirectoryContract(PasswordProviderContract):
         assert refusal(lambda: world.provider().lookup(name)).reason is reason
 
     def test_tries_at_one_account_are_counted_together_over_names_of_other_stems(self, world: ADWorld) -> None:
-        provider = world.provider(attempt_tries=2)
-        caught = [refusal(lambda: provider.authenticate("ada", "wrong")) for _ in range(2)]
+        provider = world.provider(attempt_tries=1)
+        caught = refusal(lambda: provider.authenticate("ada", "wrong"))
         before = world.binds("ada")
         with pytest.raises(TooManyAttempts):
             provider.authenticate(world.principal("ada.lovelace"), PASSWORD)
         assert world.binds("ada") == before
         for name in ("ada", world.principal("ada.lovelace")):
-            provider.forgive(caught[0].subject)
-            assert provider.authenticate(name, PASSWORD).subject == caught[0].subject
+            provider.forgive(caught.subject)
+            assert provider.authenticate(name, PASSWORD).subject == caught.subject
 
     def test_a_reset_opens_every_name_of_the_account(self, world: ADWorld) -> None:
         provider = world.provider(attempt_tries=1)
@@ -622,30 +685,37 @@ class ActiveDirectoryContract(PasswordProviderContract):
             with pytest.raises((SignInRefused, TooManyAttempts)):
                 provider.authenticate("victim", "wrong")
         assert 0 < world.bad_passwords("victim") < world.lockout_threshold
-        assert world.provider().authenticate("victim", PASSWORD).username == "victim"
+        assert world.at_home("victim").username == "victim"
 
     def test_a_hundred_wrong_passwords_over_forgetful_stores_do_not_lock_an_account(self, world: ADWorld) -> None:
-        """The directory's own count is believed too: a store that lost its counts does not lock people out."""
-        for _ in range(20):
-            with pytest.raises((SignInRefused, TooManyAttempts)):
-                world.provider(attempt_tries=50).authenticate("victim-of-loss", "wrong")
-        assert world.bad_passwords("victim-of-loss") == world.lockout_threshold - 1
+        """The directory's own count is believed too: a store that lost its counts does not lock people out.
+
+        Strangers are stopped where half of it is left; known browsers below the lockout.
+        """
+        for known, reached in (("", (world.lockout_threshold) // 2), ("a browser", world.lockout_threshold - 1)):
+            for _ in range(20):
+                with pytest.raises((SignInRefused, TooManyAttempts)):
+                    world.provider(attempt_tries=50).authenticate("victim-of-loss", "wrong", lambda _, it=known: it)
+            assert world.bad_passwords("victim-of-loss") == reached
 
     def test_wrong_passwords_from_elsewhere_count_too(self, world: ADWorld) -> None:
         world.wrong_binds("typist", world.lockout_threshold - 2)
         provider = world.provider()
-        assert refusal(lambda: provider.authenticate("typist", "wrong")).reason is Reason.WRONG_PASSWORD
+        with pytest.raises(TooManyAttempts):
+            provider.authenticate("typist", PASSWORD)
+        known = refusal(lambda: provider.authenticate("typist", "wrong", lambda _: "a browser"))
+        assert known.reason is Reason.WRONG_PASSWORD
         for _ in range(3):
             with pytest.raises(TooManyAttempts):
-                provider.authenticate("typist", "wrong")
+                provider.authenticate("typist", "wrong", lambda _: "a browser")
         assert world.bad_passwords("typist") == world.lockout_threshold - 1
 
     def test_a_burst_of_parallel_tries_does_not_lock_an_account(self, world: ADWorld) -> None:
         provider = world.provider(attempt_tries=50)
 
-        def guess(_: int) -> None:
+        def guess(number: int) -> None:
             with pytest.raises((SignInRefused, TooManyAttempts)):
-                provider.authenticate("besieged", "wrong")
+                provider.authenticate("besieged", "wrong", lambda _: "a browser" if number % 2 else "")
 
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(guess, range(32)))
@@ -656,6 +726,8 @@ class ActiveDirectoryContract(PasswordProviderContract):
         for _ in range(4):
             with pytest.raises((SignInRefused, TooManyAttempts)):
                 provider.authenticate("fine-grained", "wrong")
+        with pytest.raises(TooManyAttempts):  # one is too few to be shared
+            provider.authenticate("fine-grained", "wrong", lambda _: "a browser")
         assert world.bad_passwords("fine-grained") == 1
 
     def test_mailing_lists_grant_nothing_and_nothing_comes_through_them(self, world: ADWorld) -> None:

@@ -24,6 +24,8 @@ from broker.errors import Unavailable
 from broker.keys import Keyring, KeyringError, Purpose
 from broker.record.event import Event, Outcome, Tag, columns_of
 from broker.record.trail import Head, Link, Query
+from broker.sessions.habits import MOST as HABITS
+from broker.sessions.habits import Habit
 from broker.sessions.people import Person
 from broker.sessions.session import Door, Session
 from broker.storage import Storage, StorageSettings, open_storage, tables
@@ -923,11 +925,65 @@ class SnapshotContract:
         assert storage.snapshots.get("never") is None
 
 
+# ---- habits
+
+
+class HabitContract:
+    def test_a_mark_and_uses_are_kept_by_person_and_role(self, storage: Storage) -> None:
+        assert storage.habits.of(ALICE) == []
+        storage.habits.star(ALICE, "dev/read")
+        storage.habits.star(ALICE, "dev/read")
+        storage.habits.used(ALICE, "dev/admin", NOON)
+        storage.habits.used(ALICE, "dev/admin", NOON + MINUTE)
+        storage.habits.used(BOB, "dev/admin", NOON)
+        assert storage.habits.of(ALICE) == [
+            Habit(role="dev/admin", starred=False, uses=2, last_used=NOON + MINUTE),
+            Habit(role="dev/read", starred=True, uses=0, last_used=None),
+        ]
+        assert storage.habits.of(BOB) == [Habit(role="dev/admin", starred=False, uses=1, last_used=NOON)]
+
+    def test_taking_the_mark_away_leaves_the_uses(self, storage: Storage) -> None:
+        for role in ("marked", "both"):
+            storage.habits.star(ALICE, role)
+        storage.habits.used(ALICE, "both", NOON)
+        storage.habits.star(BOB, "marked")
+        for role in ("marked", "both", "never"):
+            storage.habits.unstar(ALICE, role)
+        assert storage.habits.of(ALICE) == [Habit(role="both", starred=False, uses=1, last_used=NOON)]
+        assert [habit.starred for habit in storage.habits.of(BOB)] == [True]
+
+    def test_two_hundred_are_kept_the_least_used_goes_and_marks_stay(self, storage: Storage) -> None:
+        storage.habits.star(ALICE, "marked")
+        storage.habits.used(ALICE, "often", NOON)
+        storage.habits.used(ALICE, "often", NOON)
+        for number in range(HABITS + 4):
+            storage.habits.used(ALICE, f"role-{number:03}", NOON + number * SECOND)
+        kept = [habit.role for habit in storage.habits.of(ALICE)]
+        newest = range(HABITS + 4 - (HABITS - 2), HABITS + 4)
+        assert kept == ["marked", "often", *(f"role-{number:03}" for number in newest)]
+        storage.habits.used(BOB, "role", NOON)
+        assert len(storage.habits.of(ALICE)) == HABITS, "somebody else's make no difference"
+
+    def test_marks_have_the_same_limit(self, storage: Storage) -> None:
+        for number in range(HABITS):
+            storage.habits.star(ALICE, f"role-{number:03}")
+        storage.habits.used(ALICE, "unmarked", NOON)
+        assert all(habit.starred for habit in storage.habits.of(ALICE))
+        storage.habits.star(ALICE, "unmarked")
+        assert (len(storage.habits.of(ALICE)), storage.habits.of(ALICE)[-1].role) == (HABITS, "unmarked")
+
+    def test_no_use_is_lost_when_many_count_at_once(self, storage: Storage) -> None:
+        at_once(lambda n: storage.habits.used(ALICE, f"role-{n % 2}", NOON))
+        assert [habit.uses for habit in storage.habits.of(ALICE)] == [CALLERS // 2] * 2
+
+
 class ShortLivedContract(AttemptContract, SessionContract, OnceContract):
     """What Redis keeps too."""
 
 
-class StorageContract(ShortLivedContract, PeopleContract, FactorContract, TrailContract, SnapshotContract):
+class StorageContract(
+    ShortLivedContract, PeopleContract, FactorContract, TrailContract, SnapshotContract, HabitContract
+):
     """Everything, and the storage as a whole."""
 
     def test_an_error_repeats_nothing_that_was_to_be_kept(self, storage: Storage, place: Place) -> None:

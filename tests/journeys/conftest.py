@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from journeys.domain import SHARED, domain_at, group_ids
 from journeys.household import Household, household
+from journeys.live import Live
+from journeys.live import live as live_broker
 from journeys.place import Place, Section, furnish, sandbox_sts
 from neighbours.postgres import PostgresServer
 from neighbours.redis import RedisServer
@@ -66,4 +68,11 @@ def house(
     with household(
         folder, domain=domain, groups=groups, key=key, postgres=shared_postgres, redis=shared_redis
     ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The demo's broker with people of our own, for browsers."""
+    with live_broker(tmp_path_factory.mktemp("live")) as running:
         yield running

@@ -17,7 +17,7 @@ from broker.sandbox.authenticator import STEP_SECONDS, code_of
 from broker.sandbox.browser import Browser, Page
 from broker.sessions.people import recognise
 
-KEY = re.compile(r"<code>((?:[A-Z2-7]{4} ?)+)</code>")
+KEY = re.compile(r"<code[^>]*>((?:[A-Z2-7]{4} ?)+)</code>")
 
 
 class App:

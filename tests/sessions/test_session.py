@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from builders import HOUR, MINUTE, NOW, an_identity, shown_totp
+from builders import HOUR, MINUTE, NOW, a_group, an_identity, shown_totp
 
 from broker.authenticate.identity import PersonId
-from broker.sessions.session import Limits, Session, Sessions
+from broker.sessions.session import Door, Limits, Session, Sessions
 from broker.storage import Storage, StorageSettings, open_storage
 
 SECOND = timedelta(seconds=1)
@@ -115,6 +115,57 @@ def test_one_that_has_run_out_by_the_limits_is_found_no_more_whatever_the_store_
     assert stricter.find(token, NOW + 4 * MINUTE) is not None
     assert stricter.find(token, NOW + 6 * MINUTE) is None
     assert sessions.find(token, NOW + 6 * MINUTE) is None, "it was ended"
+
+
+def test_whoever_owns_the_broker_is_idle_for_a_quarter_of_an_hour_at_most(storage: Storage) -> None:
+    tokens = (f"owner-{number}" for number in itertools.count())
+    for idle, lives in ((HOUR, 15 * MINUTE), (5 * MINUTE, 5 * MINUTE)):
+        limits = Limits(idle=idle, is_owner=lambda groups: a_group() in groups)
+        sessions = Sessions(storage.sessions, limits=limits, new_token=lambda: next(tokens))
+        token, session = whole(sessions)
+        assert sessions.ends_at(session) == NOW + lives
+        assert sessions.find(token, NOW + lives - SECOND) is not None
+        assert sessions.find(token, NOW + lives) is None
+        other = replace(session, identity=an_identity(groups=[a_group("Others", rid=7)]))
+        assert sessions.ends_at(other) == NOW + idle
+        assert sessions.ends_at(replace(session, shown=())) == NOW + 10 * MINUTE, "between the two steps as for all"
+        assert sessions.ends_at(replace(session, door=Door.CLI)) == NOW + 12 * HOUR
+
+
+def test_all_others_end_also_one_that_is_put_under_a_new_key_meanwhile(sessions: Sessions, storage: Storage) -> None:
+    _, mine = whole(sessions)
+    _, other = whole(sessions)
+    nobodys = sessions.start(blank(sessions))[1]
+    drop, moved = storage.sessions.drop, list[str]()
+
+    def late(key: str) -> bool:
+        if key == other.key and not moved:
+            rotated = sessions.rotate(other)
+            assert rotated is not None
+            moved.append(rotated[1].key)
+        return drop(key)
+
+    storage.sessions.drop = late  # type: ignore[method-assign]  # in the midst of it
+    ended = sessions.end_others(mine)
+    assert [one.key for one in ended] == moved
+    assert sessions.of_person(ADA) == [mine]
+    assert storage.sessions.get(nobodys.key) is not None
+    assert sessions.end_others(nobodys) == []
+
+
+def test_whoever_goes_on_escaping_takes_this_one_along(sessions: Sessions, storage: Storage) -> None:
+    _, mine = whole(sessions)
+    escaping = [whole(sessions)[1]]
+
+    def late(_: str) -> bool:
+        rotated = sessions.rotate(escaping[-1])
+        assert rotated is not None
+        escaping.append(rotated[1])
+        return False
+
+    storage.sessions.drop = late  # type: ignore[method-assign]  # always a step ahead
+    assert sessions.end_others(mine) == []
+    assert sessions.of_person(ADA) == []
 
 
 def test_after_a_rotation_only_the_new_token_is_worth_something(sessions: Sessions) -> None:

@@ -163,8 +163,8 @@ def test_the_document_describes_every_route_its_answers_and_how_to_be_let_in(cor
         for method, operation in operations.items():
             assert {"200", "400", "401", "403", "429", "502", "503"} <= set(operation["responses"]), path
             wanted = {"session", "csrf"} if method == "post" else {"session"}
-            assert [set(one) for one in operation["security"]] == [wanted]
-    assert set(document["components"]["securitySchemes"]) == {"session", "csrf"}
+            assert [set(one) for one in operation["security"]] == [wanted, {"bearer"}]
+    assert set(document["components"]["securitySchemes"]) == {"session", "csrf", "bearer"}
 
 
 def resolved(document: Mapping[str, Any], node: object) -> None:

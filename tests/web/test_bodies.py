@@ -336,7 +336,7 @@ def test_bodies_tell_nothing_about_who_exists(corridor: Corridor) -> None:
     directory = corridor.world.directory
     known, disabled, locked, strange = (corridor.person() for _ in range(4))
     directory.disable(disabled.account)
-    for number in range(12):
+    for number in range(50):
         _wrong_at_the_directory(corridor, locked.account, f"wrong-{number}")
     tries = {
         "unknown": (corridor.nobody(), "x"),

@@ -26,7 +26,7 @@ def test_the_cookie_says_all_that_a_cookie_can_say(corridor: Corridor) -> None:
     person = corridor.person(enrolled=True)
     browser = corridor.signed_in(person)
     browser.submit("/sign-out", follow=False)
-    *made, deleted = browser.set_cookies
+    *made, deleted = [line for line in browser.set_cookies if line.startswith(f"{COOKIE}=")]
     assert len(made) == 3, "the sign-in page, the password, the factor"
     for line in made:
         assert line.startswith(f"{COOKIE}=")
@@ -93,7 +93,7 @@ def test_after_signing_out_the_old_token_is_dead_and_the_browser_is_told_to_forg
     csrf = browser.csrf
     answer = browser.submit("/sign-out", follow=False)
     assert (answer.status_code, answer.location) == (303, "/sign-in")
-    assert answer.headers["Clear-Site-Data"] == '"cache", "cookies", "storage"'
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert browser.token == ""
     thief = corridor.browser(token=old)
     assert thief.get("/api/v1/whoami").status_code == 401

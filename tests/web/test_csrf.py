@@ -12,10 +12,23 @@ FORMS = {
     "/challenge": {"answer": "123456", "method": "totp"},
     "/sign-out": {},
     "/api/v1/credentials": {},
+    "/access-keys": {"role": "payments-dev/power-user"},
+    "/oauth/authorize": {"answer": "deny"},
+    "/sessions/end": {"end": "everywhere"},
+    "/api/v1/sign-out-everywhere": {},
 }
-"""Every route that changes something (`test_routes` has the list)."""
+"""Every route that changes something and is in the trail (`test_routes` has the list; `test_portal` has favourites)."""
 
 NUMBERS = itertools.count()
+QUESTION = {
+    "client_id": "aws-broker",
+    "response_type": "code",
+    "redirect_uri": f"http://127.0.0.1:50000/callback/{'s' * 22}",
+    "state": "s" * 16,
+    "code_challenge": "c" * 43,
+    "code_challenge_method": "S256",
+}
+"""What the aws-broker program asks."""
 
 
 def visitor(corridor: Corridor, path: str) -> Browser:
@@ -39,6 +52,8 @@ def send(browser: Browser, path: str, token: str | None, **headers: str) -> Answ
         body = '{"role": "payments-dev/power-user"}'
         return browser.open("POST", path, headers=sent, data=body, content_type="application/json")
     fields: dict[str, Any] = {"username": f"nobody{next(NUMBERS)}", **FORMS[path]}
+    if path == "/oauth/authorize":
+        fields |= QUESTION
     if token is not None:
         fields["csrf_token"] = token
     return browser.open("POST", path, headers=sent, data=fields)

@@ -8,7 +8,6 @@ from broker.authenticate.ldap.account import Dialect
 from broker.authenticate.ldap.accounts import Accounts
 from broker.authenticate.ldap.answer import Away, Unusable
 from broker.authenticate.ldap.controllers import Controller, Controllers, Facts
-from broker.authenticate.ldap.lockout import rule_for_names
 from broker.authenticate.ldap.names import parse_name
 from broker.authenticate.ldap.settings import LdapSettings
 from broker.authenticate.ldap.wire import Link
@@ -99,9 +98,9 @@ class Checker:
             apart = f"{facts.offset.total_seconds():+.1f} s from ours"
             yield Step(name=f"{url} clock", passed=abs(facts.offset) <= _CLOCK_APART, detail=apart)
         policy = self._dialect.lockout_policy(facts)
-        if policy is not None:
-            rule = rule_for_names(self._settings.attempt_rule(), policy)
-            detail = f"locks at {policy.threshold} wrong passwords; the broker sends at most {rule.tries}"
+        if policy is not None and policy.counts:
+            own = policy.threshold - 1
+            detail = f"locks at {own + 1} wrong passwords; of the {own} before, strangers can use up {policy.share}"
             passed = not list(self._contradictions(facts))
             yield Step(name=f"{url} lockout policy", passed=passed, detail=detail)
 

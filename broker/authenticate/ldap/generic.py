@@ -1,6 +1,6 @@
 """LDAP servers that are not AD, OpenLDAP and its like: entryUUID, ppolicy's attributes, groups of names."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from broker.authenticate.identity import Group
 from broker.authenticate.ldap.account import Account, changed_since
@@ -30,9 +30,10 @@ class Generic:
     whole = True
     method = "walk"
 
-    def __init__(self, provider: str, schema: GenericSchema, *, group_base: str) -> None:
-        """`group_base`: where groups are looked for."""
+    def __init__(self, provider: str, schema: GenericSchema, *, group_base: str, attempt_tries: int) -> None:
+        """`group_base`: where groups are looked for; `attempt_tries`: what the directory's own lockout is above."""
         self._provider, self._schema, self._group_base = provider, schema, group_base
+        self._lockout = LockoutPolicy(threshold=attempt_tries + 1, window=timedelta(0), counts=False)
         own = (schema.subject_attribute, schema.name_attribute, schema.principal_attribute)
         known = ("displayName", "cn", "mail", "pwdAccountLockedTime", "pwdReset", "pwdChangedTime")
         self.attributes = tuple(dict.fromkeys((*own, *known)))
@@ -79,9 +80,9 @@ class Generic:
                 return Reason.PASSWORD_CHANGED
         return None
 
-    def lockout_policy(self, facts: Facts) -> LockoutPolicy | None:  # noqa: ARG002 (the protocol's)
+    def lockout_policy(self, facts: Facts) -> LockoutPolicy:  # noqa: ARG002 (the protocol's)
         """See the protocol: ppolicy's limits are not readable in general; `attempt_tries` must be below them."""
-        return None
+        return self._lockout
 
     def bad_passwords(self, account: Account, facts: Facts) -> None:
         """See the protocol."""

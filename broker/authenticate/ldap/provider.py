@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from broker.authenticate.attempts import AttemptRule, AttemptStore
@@ -14,18 +15,33 @@ from broker.authenticate.ldap.answer import Deadline, Unusable
 from broker.authenticate.ldap.check import Checker
 from broker.authenticate.ldap.controllers import Controllers
 from broker.authenticate.ldap.generic import Generic
-from broker.authenticate.ldap.lockout import BadPasswords, LockoutPolicy, rule_for_account, rule_for_names
+from broker.authenticate.ldap.lockout import (
+    BadPasswords,
+    LockoutPolicy,
+    rule_for_account,
+    rule_for_known,
+    rule_for_names,
+)
 from broker.authenticate.ldap.names import Name, parse_name
 from broker.authenticate.ldap.security_groups import SecurityGroups, SidCache
 from broker.authenticate.ldap.settings import LdapSettings
 from broker.authenticate.ldap.verdict import verdict
 from broker.authenticate.ldap.wire import is_filter, tls_context
-from broker.authenticate.provider import Reason, SignInRefused, Step, TooManyPasswords
+from broker.authenticate.provider import Known, Reason, SignInRefused, Step, TooManyPasswords, a_stranger
 from broker.clock import Clock, monotonic
 from broker.errors import ConfigurationError, Problem, Unavailable
 
 _LONGEST_PASSWORD = 1024
 """Octets; AD's own limit is 256 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """Under which keys one try is counted."""
+
+    for_account: str
+    for_names: str
+    """Empty for a known browser: who it asks for exists, as it knows already."""
 
 
 class LdapProvider:
@@ -68,11 +84,11 @@ class LdapProvider:
         """See the protocol."""
         return self._name
 
-    def authenticate(self, username: str, password: str) -> Identity:
+    def authenticate(self, username: str, password: str, known: Known = a_stranger) -> Identity:
         """See the protocol. A refusal takes `refusal_floor` seconds, or a multiple of it."""
         started = self._monotonic()
         try:
-            return self._sign_in(username, password)
+            return self._sign_in(username, password, known)
         except (SignInRefused, TooManyPasswords):
             floor, taken = self._settings.refusal_floor, self._monotonic() - started
             if floor:  # check: equal-time
@@ -114,7 +130,8 @@ class LdapProvider:
 
     def forgive(self, subject: str) -> None:
         """See the protocol. What AD itself has counted is AD's. The account's names are asked for, to clear theirs."""
-        self._attempts.forgive(self._key(subject))
+        for what in (subject, f"known:{subject}"):
+            self._attempts.forgive(self._key(what))
         try:
             account = self._accounts.read(subject, self._controllers.deadline()).account
         except SignInRefused:  # it is gone
@@ -137,7 +154,7 @@ class LdapProvider:
             lambda session: self._controllers.read_facts(session.link).offset, self._controllers.deadline()
         )
 
-    def _sign_in(self, username: str, password: str) -> Identity:
+    def _sign_in(self, username: str, password: str, known: Known) -> Identity:
         """The sign-in itself.
 
         Checks, in this order:
@@ -157,20 +174,22 @@ class LdapProvider:
         # One instant for both counts, so that their waits end together; and before the bind, so that a password change
         # while it runs is one after the sign-in.
         now = self._clock()
-        # (3) within the rule for names: first and for everybody, so that the refusals do not tell who exists
+        # (3) within the rule for names: first and for every stranger, so that the refusals do not tell who exists
         whose = found.accounts[0] if len(found.accounts) == 1 else None
-        self._take(_of_name(name), now, rule_for_names(self._rule, policy), whose)
+        counts = _counts(name, whose, policy, known)
+        if counts.for_names:
+            self._take(counts.for_names, now, rule_for_names(self._rule, policy), whose)
         # (4) exactly one account
         account = _only(found)
         if account is None:
             raise SignInRefused(Reason.UNKNOWN_USER)
         # (5) within the rule for the account
-        self._count(account, found.bad_passwords, policy, now)
+        self._count(counts, account, found.bad_passwords, policy, now)
         # (6) the right password
         reason = self._verdict(account, secret, deadline)
         if reason is not None:  # check: bind-verdict
             raise SignInRefused(reason, subject=account.subject, username=account.username)
-        for what in (account.subject, _of_name(name)):
+        for what in filter(None, (counts.for_account, counts.for_names)):
             self._attempts.succeeded(self._key(what))
         # (7) an account that may be used
         state = self._accounts.read(account.subject, deadline, at=account.dn)
@@ -182,16 +201,19 @@ class LdapProvider:
             raise SignInRefused(Reason.NAME_NOT_ALLOWED)
         return name
 
-    def _count(self, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None, now: datetime) -> None:
+    def _count(
+        self, counts: _Counts, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None, now: datetime
+    ) -> None:
         """Count one try at an account, or refuse it: within the rule, and below the directory's own lockout."""
         if bad is not None and bad.locked:
             # Nothing is sent to the directory, so its own limit narrows nothing; counted like any other try.
-            self._take(account.subject, now, rule_for_names(self._rule, policy), account)
+            self._take(counts.for_account, now, rule_for_names(self._rule, policy), account)
             raise SignInRefused(Reason.LOCKED, subject=account.subject, username=account.username)
-        rule = rule_for_account(self._rule, policy, bad, now)
+        rule_for = rule_for_account if counts.for_names else rule_for_known
+        rule = rule_for(self._rule, policy, bad, now)
         if rule is None:
             raise _too_many(bad.forgotten_at if bad else None, account)
-        self._take(account.subject, now, rule, account)
+        self._take(counts.for_account, now, rule, account)
 
     def _take(self, what: str, now: datetime, rule: AttemptRule, account: Account | None) -> None:
         taken = self._attempts.take(self._key(what), now, rule)
@@ -225,6 +247,18 @@ class LdapProvider:
         )
 
 
+def _counts(name: Name, account: Account | None, policy: LockoutPolicy | None, known: Known) -> _Counts:
+    """A known browser's tries are counted by themselves; where the directory locks, those of all known ones together.
+
+    Where its budget is too small to be shared, everybody is a stranger.
+    """
+    browser = known(account.subject) if account and (policy is None or policy.reserve) else ""
+    if account is None or not browser:  # check: strangers-are-counted-as-such
+        return _Counts(for_account=account.subject if account else "", for_names=_of_name(name))
+    each = f":{browser}" if policy is None else ""
+    return _Counts(for_account=f"known:{account.subject}{each}", for_names="")
+
+
 def _only(found: Found) -> Account | None:
     """The one account that has the name, or None."""
     if len(found.accounts) > 1:  # check: exactly-one-account
@@ -251,7 +285,7 @@ def _dialect(name: str, settings: LdapSettings, monotonic: Callable[[], float]) 
                 for field in wrong
             ]
         )
-    return Generic(name, settings.generic, group_base=settings.group_base)
+    return Generic(name, settings.generic, group_base=settings.group_base, attempt_tries=settings.attempt_tries)
 
 
 def _octets(password: str) -> bytes:

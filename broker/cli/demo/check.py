@@ -16,7 +16,7 @@ from broker.sandbox.sts.client import caller_identity
 ACCOUNT = "ada"
 ROLE = "payments-dev/power-user"
 FORBIDDEN = "payments-prod/admin"
-KEY = re.compile(r"<code>((?:[A-Z2-7]{4} ?)+)</code>")
+KEY = re.compile(r"<code[^>]*>((?:[A-Z2-7]{4} ?)+)</code>")
 
 Steps = Iterator[tuple[str, bool, str]]
 

@@ -19,10 +19,13 @@ from broker.clock import utc_now
 from broker.errors import ConfigurationError, Problem
 from broker.flow.mapping import read_mapping
 from broker.flow.operate import create_enrolment_code
+from broker.issue.console import LocalSignIn
 from broker.keys import Keyring
 from broker.sandbox.authenticator import Authenticator, code_of
+from broker.sandbox.authenticator_page import AuthenticatorPage, Phone
 from broker.sandbox.directory import SandboxDirectory, Seed, read_seed
 from broker.sandbox.pki import SandboxPki
+from broker.sandbox.signin import SandboxSignIn
 from broker.sandbox.sts import AccessKey, DemoRole, SandboxSts, demo_world, new_access_key
 from broker.sessions.people import recognise
 from broker.settings import examples, load
@@ -46,44 +49,68 @@ class Demo:
     folder: Path
     url: str
     sts: SandboxSts
+    sign_in: SandboxSignIn
     directory: SandboxDirectory
     seed: Seed
     broker: Broker
     authenticator: Authenticator
+    phones: str
+    """Where the page with everybody's codes is."""
 
 
 @contextmanager
-def running(folder: Path, *, host: str, port: int, enrolled: tuple[str, ...]) -> Iterator[Demo]:
-    """Start everything, serve, and stop everything. `enrolled` have their authenticator app set up already."""
+def running(
+    folder: Path, *, host: str, port: int, enrolled: tuple[str, ...], seed: Seed | None = None, mapping: str = ""
+) -> Iterator[Demo]:
+    """Start everything, serve, and stop everything. `enrolled` have their authenticator app set up already.
+
+    `seed` and `mapping` take the place of the demo's own people and of the example document, for tests.
+    """
     if host not in {"localhost", "127.0.0.1"}:  # check: demo-loopback-only
         problem = Problem(where="--host", what="the demo listens on this machine only", remedy="use localhost")
         raise ConfigurationError([problem])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seed = read_seed()
-    mapping = (examples() / "mappings.yaml").read_text(encoding="utf-8")
+    seed = seed or read_seed()
+    mapping = mapping or (examples() / "mappings.yaml").read_text(encoding="utf-8")
     key = new_access_key()
     with ExitStack() as stack:
         stack.enter_context(_alone(folder))
         directory = stack.enter_context(SandboxDirectory(seed, pki=SandboxPki(folder / "pki"), clock=utc_now))
         roles = list(_roles(mapping))
         sts = stack.enter_context(SandboxSts(demo_world(roles, broker_user_arn=BROKER_USER, key=key), clock=utc_now))
+        sign_in = stack.enter_context(SandboxSignIn(sts, clock=utc_now))
         listener = stack.enter_context(_listener(host, port))
         port = listener.getsockname()[1]
         url = f"http://{host}:{port}"
         _write(folder, url, directory, seed, key, mapping)
-        broker = open_broker(load(folder / "broker.yaml", {}).settings, Stand(sts_endpoint=sts.url, lines=False))
+        broker = _open(folder, sts, sign_in)
         stack.callback(broker.close)
         broker.parts.issuer.check()
         broker.storage.stamp(STAMP)
         authenticator = Authenticator(folder / "authenticator.json")
         demo = Demo(
-            folder=folder, url=url, sts=sts, directory=directory, seed=seed, broker=broker, authenticator=authenticator
+            folder=folder,
+            url=url,
+            sts=sts,
+            sign_in=sign_in,
+            directory=directory,
+            seed=seed,
+            broker=broker,
+            authenticator=authenticator,
+            phones=stack.enter_context(AuthenticatorPage(authenticator, list(_phones(seed)), clock=utc_now)).url,
         )
         for account in enrolled:
             _enrol(demo, account)
         _leave_word(demo)
         stack.enter_context(LocalServer(broker, host=host, port=port, fd=listener.fileno()))
         yield demo
+
+
+def _open(folder: Path, sts: SandboxSts, sign_in: SandboxSignIn) -> Broker:
+    """The broker of this folder, before the sandbox's AWS."""
+    local = LocalSignIn(sign_in=sign_in.url, console=sign_in.console_url)
+    stand = Stand(sts_endpoint=sts.url, sign_in=local, lines=False)
+    return open_broker(load(folder / "broker.yaml", {}).settings, stand)
 
 
 def enrolment_code(demo: Demo, account: str) -> str:
@@ -106,6 +133,13 @@ def _enrol(demo: Demo, account: str) -> None:
     code = code_of(pending.text_key, now, steps_ahead=-1)
     parts.enrolment.complete(proof, pending.sealed, code, now, enrolment_code=enrolment_code(demo, account))
     demo.authenticator.remember(account, pending.text_key)
+
+
+def _phones(seed: Seed) -> Iterator[Phone]:
+    for person in seed.people:
+        if person.account != SERVICE_ACCOUNT:
+            name = person.display_name or f"{person.given_name} {person.surname}"
+            yield Phone(account=person.account, name=name)
 
 
 def _roles(mapping: str) -> Iterator[DemoRole]:

@@ -45,7 +45,7 @@ policies, no SAML and web identities, no revocation (nothing but STS is here; ex
 from broker.sandbox.sts.calls import Call
 from broker.sandbox.sts.faults import Throttle
 from broker.sandbox.sts.server import SandboxSts
-from broker.sandbox.sts.sessions import Credentials
+from broker.sandbox.sts.sessions import CallerKind, Credentials, Session
 from broker.sandbox.sts.world import (
     AccessKey,
     DemoRole,
@@ -62,11 +62,13 @@ from broker.sandbox.sts.world import (
 __all__ = [
     "AccessKey",
     "Call",
+    "CallerKind",
     "Credentials",
     "DemoRole",
     "Role",
     "Root",
     "SandboxSts",
+    "Session",
     "Throttle",
     "User",
     "World",

@@ -73,6 +73,7 @@ def assume_role(asked: Asked) -> Answer:
         source_identity=source_identity,
         session_policies=policies,
         issued=asked.now,
+        by_long_term_key=not caller.temporary,
     )
     return hand_out(asked, session, duration, percent) | {
         "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},

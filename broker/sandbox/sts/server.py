@@ -12,7 +12,7 @@ from broker.sandbox.sts.calls import Call
 from broker.sandbox.sts.faults import Fault, Throttle
 from broker.sandbox.sts.listener import Listener, is_loopback
 from broker.sandbox.sts.service import Service
-from broker.sandbox.sts.sessions import Credentials, Directory, role_caller
+from broker.sandbox.sts.sessions import Credentials, Directory, Session, role_caller
 from broker.sandbox.sts.wire import model
 from broker.sandbox.sts.world import Random, World
 
@@ -123,6 +123,13 @@ class SandboxSts:
     def up(self) -> None:
         """Be back, on the same port, knowing everything it knew."""
         self.start()
+
+    def known(self, access_key_id: str) -> Session | None:
+        """The temporary credentials of this key, if they were handed out here and whose they are still exists."""
+        session = self._service.sessions.get(access_key_id)
+        if session is None or self._service.directory.policy_of(session.caller) is None:
+            return None
+        return session
 
     def session_for(self, role_arn: str, session_name: str, *, duration: timedelta = timedelta(hours=1)) -> Credentials:
         """Credentials of a role as an instance profile or a task gets them: no caller, no trust policy.

@@ -160,7 +160,7 @@ def _record(
         awsRegion=progress.region,
         sourceIPAddress=address,
         userAgent=(request.values("user-agent") or [""])[0],
-        userIdentity=_identity(caller, progress.access_key_id),
+        userIdentity=identity_of(caller, progress.access_key_id),
         requestParameters=None if progress.parameters is None else _shown(progress.parameters),
         responseElements=None if progress.answer is None else _shown(progress.answer),
         errorCode=refusal.code if refusal else None,
@@ -171,7 +171,8 @@ def _record(
     )
 
 
-def _identity(caller: Caller | None, access_key_id: str) -> dict[str, object]:
+def identity_of(caller: Caller | None, access_key_id: str) -> dict[str, object]:
+    """CloudTrail's `userIdentity`."""
     if caller is None:
         return {"type": "Unknown", "accessKeyId": access_key_id}
     found: dict[str, object] = {

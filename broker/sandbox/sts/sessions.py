@@ -61,6 +61,8 @@ class Caller:
     source_identity: str = ""
     session_policies: tuple[str, ...] = ()
     issued: datetime | None = None
+    by_long_term_key: bool = False
+    """Whether these temporary credentials were asked for with a key of a user, and not along a chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,10 @@ class Session:
     secret: str = field(repr=False)
     token_digest: bytes = field(repr=False)
     expires: datetime
+
+    def has_secret(self, secret: str) -> bool:
+        """Whether `secret` is this session's, in constant time."""
+        return hmac.compare_digest(secret.encode(), self.secret.encode())
 
     def has_token(self, token: str) -> bool:
         """Whether `token` is this session's, in constant time."""
