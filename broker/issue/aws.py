@@ -65,7 +65,9 @@ class AwsSettings(BaseModel):
         "environment says. What is sent stays secret from it.",
     )
     console_hosts: Mapping[Partition, ConsoleHosts] = Field(
-        {}, description="The console in partitions whose hosts are not public, by partition (`aws-eusc`, `aws-iso`)."
+        {},
+        description="The console in partitions whose hosts are not public, by partition: "
+        "`{aws-eusc: {sign_in: signin.…, console: console.…}}`.",
     )
 
     @field_validator("console_hosts")

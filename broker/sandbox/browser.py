@@ -1,5 +1,6 @@
-"""A browser of sorts: keeps the cookie, follows redirects on its own origin, fills in forms. For the demo and tests."""
+"""A browser of sorts: keeps cookies, follows redirects on its own origin, fills in forms. For the demo and tests."""
 
+import html
 import http.client
 import json
 import re
@@ -11,6 +12,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 MAX_REDIRECTS = 10
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+FORM = re.compile(r'<form[^>]* action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
 JSON = "application/json"
 
 
@@ -29,6 +32,19 @@ class Page:
         """The path of the last address."""
         return urlsplit(self.url).path
 
+    @property
+    def away(self) -> str:
+        """Where this answer sends the browser, if that is another origin; else empty."""
+        return self.headers.get("location", "")
+
+    def form(self, action: str) -> tuple[str, dict[str, str]]:
+        """Address and hidden fields of the first form whose address begins so. Raises `KeyError`."""
+        for where, body in FORM.findall(self.text):
+            address = html.unescape(where)
+            if address.startswith(action):
+                return address, {html.unescape(name): html.unescape(value) for name, value in HIDDEN.findall(body)}
+        raise KeyError(action)
+
     def json(self) -> dict[str, Any]:
         """The body as a JSON object."""
         found: dict[str, Any] = json.loads(self.text)
@@ -36,7 +52,7 @@ class Page:
 
 
 class Browser:
-    """One browser with one cookie jar, on one origin."""
+    """One browser with one cookie jar, on one origin. It does not follow to another: that answer is the page then."""
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -50,10 +66,12 @@ class Browser:
     def submit(self, path: str, **fields: str) -> Page:
         """Send a form with the CSRF token of the page that is open."""
         token = TOKEN.search(self.page.text)
-        body = urlencode({"csrf_token": token[1] if token else "", **fields}).encode()
-        return self._go(
-            "POST", urljoin(self._origin, path), body, {"Content-Type": "application/x-www-form-urlencoded"}
-        )
+        return self.post_form(path, {"csrf_token": token[1] if token else "", **fields})
+
+    def post_form(self, path: str, fields: Mapping[str, str]) -> Page:
+        """Send a form with these fields alone."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._go("POST", urljoin(self._origin, path), urlencode(fields).encode(), kind)
 
     def post_json(self, path: str, body: dict[str, Any], *, csrf_token: str) -> Page:
         """Call the API as a script of our own page would."""
@@ -64,16 +82,20 @@ class Browser:
         for _ in range(MAX_REDIRECTS):
             page = self._once(method, url, body, headers)
             location = page.headers.get("location")
-            if not location:
+            if not location or not self._ours(urljoin(url, location)):
                 self.page = page
                 return page
             method, url, body, headers = "GET", urljoin(url, location), b"", {}
         message = "too many redirects"
         raise RuntimeError(message)
 
+    def _ours(self, url: str) -> bool:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}" == self._origin
+
     def _once(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Page:
         parts = urlsplit(url)
-        if f"{parts.scheme}://{parts.netloc}" != self._origin:
+        if not self._ours(url):
             message = f"{url} leads away from {self._origin}"
             raise RuntimeError(message)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)

@@ -159,9 +159,12 @@ class Grants:
         burnt = self._once.burn(ONCE, key_of(token), issued_at=issued_at, until=until)
         if not burnt:  # check: refresh-token-once
             raise self._second_use(family)
-        tokens = self._tokens(replace(grant, address=address or grant.address), family, now)
-        updated = self._store.update(tokens.grant, until=until)
-        if not updated:  # check: refresh-of-an-ended-grant
+        tokens = self._tokens(grant, family, now)
+        renewed = self._store.change(
+            grant.key,
+            lambda kept: (replace(kept, seen_at=now, address=address or kept.address, notes=tokens.grant.notes), until),
+        )
+        if renewed is None:  # check: refresh-of-an-ended-grant
             raise GrantRefused(Why.UNKNOWN)
         return tokens
 

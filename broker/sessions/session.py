@@ -111,8 +111,12 @@ class SessionStore(Protocol):
     def add(self, session: Session, *, until: datetime) -> None:
         """Keep a new one; forgotten at `until`."""
 
-    def update(self, session: Session, *, until: datetime) -> bool:
-        """Overwrite, atomically and only if it is still kept; False: it ended meanwhile and stays ended."""
+    def change(self, key: str, change: Callable[[Session], tuple[Session, datetime]]) -> Session | None:
+        """Overwrite with what `change` makes of the session as it is kept, forgotten at the instant that comes with it.
+
+        Atomic: nothing that another wrote in between is lost; for that, `change` may be called again. It never raises.
+        What is kept then; None: it ended meanwhile and stays ended.
+        """
 
     def get(self, key: str) -> Session | None:
         """The session under this key, if it is still kept."""
@@ -178,11 +182,12 @@ class Sessions:
 
         What it is then; None: it ended meanwhile (logged out) and stays ended.
         """
-        kept = self._store.get(session.key)
-        if kept is None:
-            return None
-        changed = change(kept)
-        return changed if self._store.update(changed, until=changed.ends_at(self._limits)) else None
+
+        def timed(kept: Session) -> tuple[Session, datetime]:
+            changed = change(kept)
+            return changed, changed.ends_at(self._limits)
+
+        return self._store.change(session.key, timed)
 
     def rotate(self, session: Session) -> tuple[str, Session] | None:
         """The same session under a new token; None when the old one is gone (logged out meanwhile)."""

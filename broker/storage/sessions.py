@@ -1,11 +1,13 @@
 """Browser sessions, in SQL and in Redis (`sessions.session.SessionStore`)."""
 
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from broker.authenticate.identity import PersonId
 from broker.clock import Clock
+from broker.errors import Unavailable
 from broker.sessions.session import Session
 from broker.storage.authentic import Authentic
 from broker.storage.codec import decode, encode
@@ -14,6 +16,10 @@ from broker.storage.short_lived import ShortLived
 from broker.storage.tables import sessions
 
 NEIGHBOUR = "the store of sessions"
+TRIES = 100
+"""How often a change is tried in Redis while others change the same session: each time one of them was faster."""
+
+Change = Callable[[Session], tuple[Session, datetime]]
 
 
 def _newest_first(found: list[Session]) -> list[Session]:
@@ -30,6 +36,7 @@ class SqlSessions:
         self._clock = clock
         live = (sessions.c.key == bindparam("name")) & (sessions.c.ends_at > bindparam("now"))
         self._get = select(sessions.c.body, sessions.c.person).where(live)
+        self._get_alone = self._get.with_for_update()
         self._update = update(sessions).where(live)
         self._drop_live = delete(sessions).where(live)
         self._drop = delete(sessions).where(sessions.c.key == bindparam("name"))
@@ -40,17 +47,29 @@ class SqlSessions:
             self._alone(connection, session.person)
             connection.execute(insert(sessions), self._row(session, until))
 
-    def update(self, session: Session, *, until: datetime) -> bool:
+    def change(self, key: str, change: Change) -> Session | None:
         """See the protocol."""
-        row = {**self._row(session, until), "name": session.key, "now": self._clock()}
+        known = self.get(key)
+        if known is None:
+            return None
         with self._database.write(NEIGHBOUR) as connection:
-            self._alone(connection, session.person)
-            return connection.execute(self._update, row).rowcount == 1
+            self._alone(connection, known.person)
+            kept = self._found(connection, self._get_alone, key)
+            if kept is None:
+                return None
+            changed, until = change(kept)
+            if changed.person != known.person:
+                self._alone(connection, changed.person)
+            connection.execute(self._update, {**self._row(changed, until), "name": key, "now": self._clock()})
+        return changed
 
     def get(self, key: str) -> Session | None:
         """See the protocol."""
         with self._database.read(NEIGHBOUR) as connection:
-            row = connection.execute(self._get, {"name": key, "now": self._clock()}).one_or_none()
+            return self._found(connection, self._get, key)
+
+    def _found(self, connection: Connection, wanted: Select[tuple[str, str | None]], key: str) -> Session | None:
+        row = connection.execute(wanted, {"name": key, "now": self._clock()}).one_or_none()
         return None if row is None else decode(row.body, self._authentic, key=key, person=row.person)
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:
@@ -120,10 +139,11 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('there is su
 keep(KEYS[1], KEYS[2], unpack(ARGV))
 return {KEYS[1]}
 """
-UPDATE = """
-if not live(KEYS[1], ARGV[1]) then return {KEYS[1], 0} end
-keep(KEYS[1], KEYS[2], unpack(ARGV))
-return {KEYS[1], 1}
+CHANGE = """
+if not live(KEYS[1], ARGV[1]) then return {KEYS[1], 'gone'} end
+if redis.call('HGET', KEYS[1], 'body') ~= ARGV[5] then return {KEYS[1], 'other'} end
+keep(KEYS[1], KEYS[2], unpack(ARGV, 1, 4))
+return {KEYS[1], 'done'}
 """
 MOVE = """
 if not live(KEYS[1], ARGV[1]) then return {KEYS[1], 0} end
@@ -160,7 +180,7 @@ class RedisSessions:
         self._short_lived = short_lived
         self._authentic = authentic
         self._add = short_lived.script(COMMON + ADD)
-        self._update = short_lived.script(COMMON + UPDATE)
+        self._change = short_lived.script(COMMON + CHANGE)
         self._move = short_lived.script(COMMON + MOVE)
         self._get = short_lived.script(COMMON + GET)
         self._drop = short_lived.script(DROP)
@@ -171,14 +191,28 @@ class RedisSessions:
         keys = [self._key(session.key), self._index(session.person)]
         self._short_lived.run(self._add, keys, self._values(session, until), neighbour=NEIGHBOUR)
 
-    def update(self, session: Session, *, until: datetime) -> bool:
+    def change(self, key: str, change: Change) -> Session | None:
         """See the protocol."""
-        keys = [self._key(session.key), self._index(session.person)]
-        return self._short_lived.run(self._update, keys, self._values(session, until), neighbour=NEIGHBOUR) == ["1"]
+        for _ in range(TRIES):
+            found = self._read(key)
+            kept = self._decoded(key, found)
+            if kept is None:
+                return None
+            changed, until = change(kept)
+            keys, values = [self._key(key), self._index(changed.person)], [*self._values(changed, until), found[0]]
+            (answer,) = self._short_lived.run(self._change, keys, values, neighbour=NEIGHBOUR)
+            if answer != "other":
+                return changed if answer == "done" else None
+        raise Unavailable(NEIGHBOUR)
 
     def get(self, key: str) -> Session | None:
         """See the protocol."""
-        found = self._short_lived.run(self._get, [self._key(key)], [self._now()], neighbour=NEIGHBOUR)
+        return self._decoded(key, self._read(key))
+
+    def _read(self, key: str) -> list[str]:
+        return self._short_lived.run(self._get, [self._key(key)], [self._now()], neighbour=NEIGHBOUR)
+
+    def _decoded(self, key: str, found: list[str]) -> Session | None:
         return decode(found[0], self._authentic, key=key, person=found[1] or None) if found else None
 
     def move(self, old: str, session: Session, *, until: datetime) -> bool:

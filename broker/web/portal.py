@@ -25,7 +25,7 @@ from broker.sessions.session import Session
 from broker.web.cookie import live_session
 from broker.web.guard import Audience, audience
 from broker.web.language import told_in
-from broker.web.shown import lasting
+from broker.web.shown import lasting, typed
 
 RECENT = 5
 COLLAPSED_OVER = 20
@@ -65,7 +65,7 @@ def make(parts: Parts, now: Callable[[], Circumstances]) -> Blueprint:
             identity = flow.present(parts, session, moment, grace=parts.freshness.outage_grace).identity
             return render_template("home.html", rows=[], query="", identity=identity)
         known = {habit.role: habit for habit in habits(parts, session)}
-        query = request.args.get("q", "")[:LONGEST_QUERY]
+        query = typed(request.args.get("q", ""), LONGEST_QUERY)
         every = [row for row in _rows(found, known) if _fits(row, query)]
         accounts = _by_account(every)
         return render_template(
@@ -85,7 +85,7 @@ def make(parts: Parts, now: Callable[[], Circumstances]) -> Blueprint:
         session = live_session()
         change, role = _change()
         change(parts, session, role)
-        query = request.form.get("q", "")[:LONGEST_QUERY]
+        query = typed(request.form.get("q", ""), LONGEST_QUERY)
         return redirect(url_for("portal.home", q=query or None), HTTPStatus.SEE_OTHER)
 
     return portal

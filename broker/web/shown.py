@@ -21,6 +21,11 @@ def shown(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape(plain))
 
 
+def typed(text: str, longest: int) -> str:
+    """What somebody typed to look for, to be shown again: printable characters, single spaces, not too long."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text[:longest]).split())
+
+
 def lasting(time: timedelta) -> str:
     """`8 hours`, `90 minutes`: exact, in the reader's language."""
     whole = time % timedelta(hours=1) == timedelta()

@@ -24,7 +24,7 @@ from broker.web.api import PROBLEMS, READ, Answer
 from broker.web.cookie import live_session
 from broker.web.guard import Audience, audience
 from broker.web.language import ENGLISH, told_in
-from broker.web.shown import shown
+from broker.web.shown import shown, typed
 from broker.web.step_up import way
 
 LONGEST_ROLE = 200
@@ -104,7 +104,7 @@ def make(parts: Parts, now: Now) -> Blueprint:
     @pages.get("/why")
     @audience(Audience.SIGNED_IN)
     def page() -> str:
-        session, role = live_session(), " ".join(request.args.get("role", "").split())[:LONGEST_ROLE]
+        session, role = live_session(), typed(request.args.get("role", ""), LONGEST_ROLE)
         found = why(parts, session, role=role, circumstances=now())
         return render_template(
             "why.html",

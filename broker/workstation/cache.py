@@ -133,7 +133,11 @@ class Cache:
 
     def _asked(self, role: str, duration: int | None, *, arn: str = "") -> Credentials:
         wanted = {"role": role} if duration is None else {"role": role, "duration": duration}
-        found = leased(self._signed_in.post("/api/v1/credentials", wanted), role)
+        try:
+            found = leased(self._signed_in.post("/api/v1/credentials", wanted), role)
+        except Failure as failure:
+            failure.step = failure.step.replace("why ROLE", f"why {role}")
+            raise
         if arn and found.role_arn != arn:  # check: workstation-role-arn
             raise Failure(FAILED, f"The broker answers with another role than {arn}.", step="Tell its operators.")
         if found.expires <= self._now():

@@ -207,7 +207,7 @@ def refused(answer: Answer, server: Server) -> Failure:
     elif kind == "step-up":
         failure = Failure(STEP_UP, _and(title, detail), step=f"Run: {login} --force", problem=body)
     elif answer.status == HTTPStatus.FORBIDDEN:
-        failure = Failure(DENIED, _and(title, detail), problem=body)
+        failure = Failure(DENIED, _and(title, detail), step="Ask why: aws-broker why ROLE", problem=body)
     elif answer.status in AGAIN:
         failure = Failure(AWAY, title, step=detail or LATER, problem=body)
     else:

@@ -197,6 +197,11 @@ class AttemptContract:
 # ---- sessions
 
 
+def overwrite(storage: Storage, session: Session, until: datetime) -> bool:
+    """Change what is kept under its key to this, whatever it was."""
+    return storage.sessions.change(session.key, lambda _: (session, until)) is not None
+
+
 def an_identity(now: datetime, *, groups: int = 3) -> Identity:
     return Identity(
         provider="corp-ad",
@@ -267,7 +272,7 @@ class SessionContract:
         place.clock.on(SECOND)
         assert storage.sessions.get("a") is None
         assert storage.sessions.of_person(ALICE) == []
-        assert not storage.sessions.update(session, until=place.clock() + HOUR)
+        assert not overwrite(storage, session, place.clock() + HOUR)
         assert not storage.sessions.move("a", replace(session, key="b"), until=place.clock() + HOUR)
         assert storage.sessions.drop_all(ALICE) == 0
         assert storage.sessions.get("b") is None
@@ -276,7 +281,7 @@ class SessionContract:
         session = a_session("a", place.clock())
         storage.sessions.add(session, until=place.clock() + MINUTE)
         later = replace(session, seen_at=place.clock())
-        assert storage.sessions.update(later, until=place.clock() + HOUR)
+        assert overwrite(storage, later, place.clock() + HOUR)
         place.clock.on(30 * MINUTE)
         assert storage.sessions.get("a") == later
 
@@ -297,7 +302,7 @@ class SessionContract:
         storage.sessions.add(session, until=place.clock() + HOUR)
         assert storage.sessions.drop("a")
         assert not storage.sessions.drop("a")
-        assert not storage.sessions.update(session, until=place.clock() + HOUR)
+        assert not overwrite(storage, session, place.clock() + HOUR)
         assert not storage.sessions.move("a", replace(session, key="b"), until=place.clock() + HOUR)
         assert storage.sessions.get("a") is None
         assert storage.sessions.get("b") is None
@@ -310,7 +315,7 @@ class SessionContract:
         assert storage.sessions.move("a", moved, until=place.clock() + HOUR)
         assert storage.sessions.get("a") is None
         assert storage.sessions.get("b") == moved
-        assert not storage.sessions.update(session, until=place.clock() + HOUR)
+        assert not overwrite(storage, session, place.clock() + HOUR)
         assert storage.sessions.of_person(ALICE) == [moved]
 
     def test_of_fifty_moves_at_once_one_succeeds(self, storage: Storage, place: Place) -> None:
@@ -328,11 +333,27 @@ class SessionContract:
             if number == CALLERS // 2:
                 assert storage.sessions.drop("a")
             else:
-                storage.sessions.update(session, until=until)
+                overwrite(storage, session, until)
 
         at_once(call)
         assert storage.sessions.get("a") is None
         assert storage.sessions.of_person(ALICE) == []
+
+    def test_of_fifty_changes_at_once_none_is_lost(self, storage: Storage, place: Place) -> None:
+        for person in (ALICE, None):
+            key, until = f"of-{person}", place.clock() + HOUR
+            storage.sessions.add(a_session(key, place.clock(), person=person), until=until)
+
+            def call(number: int, key: str = key, until: datetime = until) -> None:
+                def note(kept: Session) -> tuple[Session, datetime]:
+                    return replace(kept, notes={**kept.notes, str(number): "x"}), until
+
+                assert storage.sessions.change(key, note) is not None
+
+            at_once(call)
+            found = storage.sessions.get(key)
+            assert found is not None
+            assert {str(number) for number in range(CALLERS)} <= set(found.notes)
 
     def test_a_persons_sessions_newest_first_and_nobody_elses(self, storage: Storage, place: Place) -> None:
         sessions = [a_session(f"a{n}", place.clock() + n * SECOND) for n in range(3)]
@@ -344,13 +365,13 @@ class SessionContract:
         storage.sessions.add(a_session("a", place.clock(), person=None), until=place.clock() + HOUR)
         assert storage.sessions.of_person(ALICE) == []
         signed_in = a_session("a", place.clock())
-        assert storage.sessions.update(signed_in, until=place.clock() + HOUR)
+        assert overwrite(storage, signed_in, place.clock() + HOUR)
         assert storage.sessions.of_person(ALICE) == [signed_in]
 
     def test_a_session_that_changed_hands_counts_for_the_new_person_only(self, storage: Storage, place: Place) -> None:
         storage.sessions.add(a_session("a", place.clock()), until=place.clock() + HOUR)
         theirs = a_session("a", place.clock(), person=BOB)
-        assert storage.sessions.update(theirs, until=place.clock() + HOUR)
+        assert overwrite(storage, theirs, place.clock() + HOUR)
         assert storage.sessions.of_person(ALICE) == []
         assert storage.sessions.drop_all(ALICE) == 0
         assert storage.sessions.get("a") == theirs

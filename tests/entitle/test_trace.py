@@ -51,6 +51,14 @@ def test_a_missing_group_is_named() -> None:
         "sre-all": (SRE.dn.lower(),),
         "team": ("Team-payments under ou=aws,dc=corp,dc=example",),
     }
+    names = {line.rule.name: line.names for line in trace.lines if line.part is Part.NO_GROUP}
+    assert names == {
+        "by-convention": ("AWS-payments-dev-admin",),
+        "dev-only": ("sre",),
+        "plain": ("payments-dev_admin",),
+        "sre-all": ("sre",),
+        "team": ("Team-payments",),
+    }
     assert trace.entitlement is None
 
 

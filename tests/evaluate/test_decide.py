@@ -25,7 +25,7 @@ from broker.challenge.proof import Method, Proof
 from broker.entitle.entitlement import Rule
 from broker.evaluate import CONDITIONS
 from broker.evaluate.condition import Circumstances, Condition
-from broker.evaluate.decide import decide, objections, weigh
+from broker.evaluate.decide import decide, objections, weigh, weigh_all
 from broker.evaluate.mfa import Mfa
 from broker.evaluate.verdict import Objection, Permit, Refusal, StepUp
 
@@ -276,3 +276,15 @@ def test_objections_gives_the_answer_of_every_condition() -> None:
         ("a", False, "time_of_day", False),
     ]
     assert {a.where for a in answers} == {"built-in", "mappings.yaml:1"}
+
+
+@settings(max_examples=50)
+@given(shared=st.lists(rules, min_size=1, max_size=3), picks=st.data(), proof=proofs, moment=moments)
+def test_many_weighed_at_once_are_as_each_by_itself(
+    shared: list[Rule], picks: st.DataObject, proof: Proof, moment: Circumstances
+) -> None:
+    """Entitlements of one document share its rules: what was said of some must not be said of others."""
+    some = st.lists(st.sampled_from(shared), max_size=2)
+    drawn = [(picks.draw(some), picks.draw(some)) for _ in range(4)]
+    entitlements = [an_entitlement(grants=grants, guardrails=tuple(guardrails)) for grants, guardrails in drawn]
+    assert weigh_all(proof, entitlements, moment) == [(one, weigh(proof, one, moment)) for one in entitlements]

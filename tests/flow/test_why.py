@@ -1,4 +1,4 @@
-"""`why` tells a person what they may know: the corridor's own verdict, their own groups, and nothing of anybody else's."""
+"""`why` tells a person what they may know: the corridor's verdict, their own groups, and nothing of anybody else's."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import pytest
 from builders import MINUTE, NOW
 from corridor import MAPPING, Corridor
 
-from broker.entitle.trace import Part
+from broker.entitle.entitlement import Rule
+from broker.entitle.trace import Line, Part
 from broker.evaluate.verdict import Refusal, StepUp
 from broker.flow import lease
 from broker.flow.mapping import read_mapping
@@ -120,7 +121,10 @@ def test_a_deny_is_no_way_to_list_accounts(corridor: Corridor) -> None:
 
 
 def test_in_ones_own_account_a_role_that_is_not_declared_reads_as_one_that_nobody_gets(corridor: Corridor) -> None:
-    declared, made_up = asked(corridor, "sre", "payments-prod/critical"), asked(corridor, "sre", "payments-prod/made-up")
+    declared, made_up = (
+        asked(corridor, "sre", "payments-prod/critical"),
+        asked(corridor, "sre", "payments-prod/made-up"),
+    )
     assert (declared.standing, declared.rules) == (made_up.standing, made_up.rules) == (Standing.NOT_GIVEN, ())
 
 
@@ -141,13 +145,7 @@ def test_a_role_can_be_named_in_three_ways(asked_for: str, key: str) -> None:
     assert key_of(SNAPSHOT, asked_for) == key
 
 
-OWNED = MAPPING.replace("  - {name: sre-reads,", "  - {name: sre-reads, owner: reads@corp.example,")
-
-
 def test_whom_to_ask_are_the_owners_of_what_stands_in_the_way_first() -> None:
-    from broker.entitle.entitlement import Rule
-    from broker.entitle.trace import Line
-
     gives = Line(rule=Rule(name="a", where="", conditions=(), owner="a@x"), part=Part.GIVES)
     denies = Line(rule=Rule(name="b", where="", conditions=(), owner="b@x"), part=Part.DENIES)
     nobody = Line(rule=Rule(name="c", where="", conditions=()), part=Part.GIVES)

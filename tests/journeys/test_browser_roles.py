@@ -30,6 +30,9 @@ def test_roles_are_found_by_typing_and_opened_by_enter(live: Live, tab: Tab) -> 
     tab.examine("roles")
     assert READ_PROD in shown(page)
     search = page.get_by_role("searchbox")
+    expect(search).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(search).not_to_be_focused()
     page.keyboard.press("/")
     expect(search).to_be_focused()
     page.keyboard.type("prod read")
@@ -126,12 +129,11 @@ def test_without_scripts_the_hand_over_is_one_more_click(live: Live, new_tab: Ne
 
 
 def test_the_page_between_the_broker_and_the_console_can_be_read_where_it_stays(live: Live, tab: Tab) -> None:
-    tab.page.route(f"{live.demo.sign_in.url}/**", lambda route: route.abort())
+    tab.page.route(f"{live.demo.sign_in.url}/**", lambda route: route.fulfill(status=204))
     page = enter(tab, live.person("sre"), f"/console?role={READ_PROD}")
     page.get_by_role("button", name="Open the console").click()
     expect(page.get_by_role("button", name="Continue to AWS")).to_be_visible()
     tab.examine("console-opening")
-    assert not [told for told in tab.forgive() if "ERR_FAILED" not in told], "only what was cut off may complain"
 
 
 def test_a_role_that_is_locked_says_when_it_opens_and_does_not_open(live: Live, tab: Tab) -> None:

@@ -28,6 +28,7 @@ from broker.sessions.grants import (
 )
 from broker.sessions.session import Door, Limits, Session, Sessions, key_of
 from broker.storage import Storage, StorageSettings
+from broker.storage.sessions import Change
 
 ADA, BOB = PersonId("p-ada"), PersonId("p-bob")
 HOME = "http://127.0.0.1:50000/callback/" + "s" * 32
@@ -326,9 +327,9 @@ class Forgetful:
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
 
-    def update(self, session: Session, *, until: datetime) -> bool:
-        del until
-        return self.inner.get(session.key) is not None
+    def change(self, key: str, change: Change) -> Session | None:
+        kept = self.inner.get(key)
+        return change(kept)[0] if kept else None
 
 
 def test_a_refresh_token_is_worth_one_use_even_where_the_store_of_sessions_forgets_it(desk: Desk) -> None:
@@ -364,10 +365,9 @@ def test_of_many_refreshes_at_once_with_one_token_one_wins_at_most_and_the_grant
 class EndedMeanwhile(Forgetful):
     """Somebody logs out everywhere just before the new tokens are kept."""
 
-    def update(self, session: Session, *, until: datetime) -> bool:
-        assert session.person is not None
-        self.inner.drop_all(session.person)
-        return self.inner.update(session, until=until)
+    def change(self, key: str, change: Change) -> Session | None:
+        self.inner.drop_all(ADA)
+        return self.inner.change(key, change)
 
 
 def test_a_refresh_that_meets_a_log_out_gives_nothing(desk: Desk) -> None:
@@ -376,6 +376,29 @@ def test_a_refresh_that_meets_a_log_out_gives_nothing(desk: Desk) -> None:
     with refused(Why.UNKNOWN):
         meeting.refresh(first.refresh, desk.place.clock())
     assert desk.storage.sessions.of_person(ADA) == []
+
+
+class ReadAnew:
+    """While a token is used up, another request reads anew who it is."""
+
+    def __init__(self, desk: Desk, grant: Session) -> None:
+        self.desk, self.grant = desk, grant
+
+    def burn(self, kind: str, key: str, *, issued_at: datetime, until: datetime) -> bool:
+        fresh = an_identity("ada-anew", at=self.desk.place.clock())
+        assert self.desk.sessions.change(self.grant, lambda kept: replace(kept, identity=fresh)) is not None
+        return self.desk.storage.once.burn(kind, key, issued_at=issued_at, until=until)
+
+
+def test_a_refresh_and_a_request_of_the_same_grant_lose_nothing_of_each_other(desk: Desk) -> None:
+    first = desk.tokens()
+    once = ReadAnew(desk, first.grant)
+    meeting = Grants(desk.storage.sessions, once, limits=Limits(), new_token=desk.token)
+    second = meeting.refresh(first.refresh, desk.place.clock())
+    found = desk.find(second.access)
+    assert found is not None
+    assert found.identity is not None
+    assert found.identity.username == "ada-anew"
 
 
 def test_no_grant_outlives_the_sign_in_that_made_it(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 import psycopg
 import pytest
-from contracts.store import ALICE, HOUR, NOON, Place, StorageContract, a_session, at_once, fill, storage
+from contracts.store import ALICE, HOUR, NOON, Place, StorageContract, a_session, at_once, fill, overwrite, storage
 from neighbours._waiting import wait_until
 from neighbours.postgres import PASSWORD, PostgresServer
 from pydantic import SecretStr
@@ -40,7 +40,7 @@ class TestPostgres(StorageContract):
 Write = Callable[[Storage, datetime], object]
 WRITES: dict[str, Write] = {
     "add": lambda storage, until: storage.sessions.add(a_session("c", NOON), until=until),
-    "sign in": lambda storage, until: storage.sessions.update(a_session("b", NOON), until=until),
+    "sign in": lambda storage, until: overwrite(storage, a_session("b", NOON), until),
     "move": lambda storage, until: storage.sessions.move("a", a_session("c", NOON), until=until),
 }
 

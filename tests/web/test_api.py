@@ -204,7 +204,8 @@ def test_too_many_codes_are_a_429_that_says_when(corridor: Corridor) -> None:
     assert browser.last is not None
     told = parsedate_to_datetime(browser.last.headers["Retry-After"])
     assert told == corridor.clock() + 15 * MINUTE
-    assert "Too many wrong codes. Wait, then type a new code." in browser.text
+    assert "Too many wrong codes." in browser.text
+    assert "Wait, then type a new code." in browser.text
     assert corridor.tags(browser.last) == [Tag.FACTOR_REFUSED]
 
 

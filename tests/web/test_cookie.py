@@ -50,7 +50,7 @@ def test_the_token_changes_at_sign_in_at_enrolment_and_at_the_challenge(corridor
     tokens = [browser.token]
     browser.sign_in(person)
     tokens.append(browser.token)
-    key = browser.text.partition("<code>")[2].partition("</code>")[0]
+    key = browser.text.partition('<code id="key">')[2].partition("</code>")[0]
     person = type(person)(account=person.account, password=person.password, key=key)
     browser.submit("/enrol", enrolment_code=corridor.enrolment_code(person), answer=corridor.code(person))
     assert browser.text.count("<li><code>") == 10

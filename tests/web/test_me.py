@@ -5,8 +5,8 @@ import re
 
 import pytest
 from builders import HOUR, MINUTE
-from corridor import URL, Browser, Corridor
-from programs import Program, logged_in
+from corridor import Browser, Corridor
+from web.programs import Program, logged_in
 
 from broker.flow.sessions import ID_LENGTH
 from broker.record.event import Tag

@@ -11,7 +11,7 @@ from corridor import PROVIDER, SCRIPT, Answer, Browser, Corridor, Somebody, Worl
 
 from broker.record.event import Tag
 
-KEY = re.compile(r"<code>((?:[A-Z2-7]{4} ?){8})</code>")
+KEY = re.compile(r"<code id=\"key\">((?:[A-Z2-7]{4} ?){8})</code>")
 
 
 def begin(corridor: Corridor) -> tuple[Somebody, Browser]:
@@ -175,7 +175,8 @@ def test_too_many_passwords_are_a_429_in_words_that_help(corridor: Corridor) -> 
         browser.visit("/sign-in")
         found.append(browser.submit("/sign-in", provider=PROVIDER, username=person.account, password="not it"))
     assert [answer.status_code for answer in found] == [401] * 5 + [429]
-    assert "There were too many attempts for this name. Wait, then try again." in found[-1].text
+    assert "There were too many attempts for this name." in found[-1].text
+    assert "Wait, then try again." in found[-1].text
     assert found[-1].headers["Retry-After"]
     browser.visit("/sign-in")
     assert browser.sign_in(person).status_code == 429, "even the right one"
@@ -190,20 +191,20 @@ def test_what_the_directory_calls_people_stays_text(corridor: Corridor) -> None:
         browser.submit("/challenge", method="totp", answer="000000"),
         browser.submit("/challenge", method="totp", answer=corridor.code(person)),
     ):
-        assert "<script" not in page.text.lower()
+        assert page.text.lower().count("<script") == 1, "our own"
         assert html.escape(SCRIPT) in page.text
     told = browser.get("/api/v1/whoami")
     assert told.json["display_name"].endswith(SCRIPT)
     assert told.mimetype == "application/json"
     assert told.headers["X-Content-Type-Options"] == "nosniff"
     enrolling = corridor.half_signed_in(corridor.person("stranger"))
-    assert "<script" not in enrolling.text.lower()
+    assert enrolling.text.lower().count("<script") == 1
     assert html.escape(SCRIPT) in enrolling.text
 
 
 def test_whoever_has_no_role_is_told_what_to_do(corridor: Corridor) -> None:
     browser = corridor.signed_in(corridor.person("stranger", enrolled=True))
-    assert "Your directory groups give you no AWS roles." in browser.text
+    assert "You have no AWS roles yet" in browser.text
     assert "ask the owner of the AWS account" in browser.text
     assert "Sign out" in browser.text
 
@@ -211,12 +212,12 @@ def test_whoever_has_no_role_is_told_what_to_do(corridor: Corridor) -> None:
 def test_the_home_page_lists_roles_and_says_why_not(corridor: Corridor) -> None:
     corridor.until_office_hours()
     browser = corridor.signed_in(corridor.person("sre", enrolled=True))
-    assert browser.text.count("<tr>") == 8
-    assert "available" in browser.text
+    assert browser.text.count('<li class="role"') == 7
+    assert browser.text.count('<a class="tool go" href="/console?role=') > 0
     assert "This role needs webauthn" in browser.text
     corridor.clock.now = corridor.clock().replace(hour=21)
     again = corridor.signed_in(corridor.person("sre", enrolled=True))
-    assert re.search(r"opens 20\d\d-\d\d-\d\d \d\d:\d\d UTC", again.text)
+    assert re.search(r"opens <time [^>]*>20\d\d-\d\d-\d\d \d\d:\d\d UTC", again.text)
 
 
 def test_a_disabled_account_finds_its_home_page_closed_and_the_password_asked(corridor: Corridor) -> None:

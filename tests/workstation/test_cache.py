@@ -292,6 +292,14 @@ def test_what_belongs_to_another_user_is_refused(tmp_path: Path, monkeypatch: py
         hot.check_folder(str(tmp_path))
 
 
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    file.chmod(0o600)
+    with pytest.raises(hot.Unsafe):
+        hot.check_folder(str(file))
+
+
 def test_the_hot_path_gives_no_file_without_its_checks(signed_in: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only the rest of the program refuses: what the hot path finds is None."""
     found(signed_in.process())
@@ -320,8 +328,17 @@ def test_a_file_name_is_another_one_for_each_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["210987654321:PowerUser", "210987654321:federated/PowerUser", "210987654321:power-user", ROLE, ARN, "payments-dev/p"],
-)  # fmt: skip
+    "typed",
+    [
+        ROLE,
+        ARN,
+        "210987654321:PowerUser",
+        "210987654321:federated/PowerUser",
+        "210987654321:power-user",
+        "payments-dev/p",
+        "payments-dev/power-use",
+    ],
+)
 def test_each_way_to_name_a_role_is_served_from_the_cache_the_second_time(
     signed_in: Desk, fake: FakeBroker, typed: str
 ) -> None:
@@ -361,7 +378,9 @@ def test_what_can_be_no_name_is_not_asked_for(signed_in: Desk, fake: FakeBroker,
 def test_an_unknown_role_is_denied_in_the_broker_s_words(signed_in: Desk) -> None:
     done = signed_in.process("payments-dev/owner")
     assert done.returncode == 5
-    assert done.stderr == "aws-broker: Not granted. No mapping gives you this role.\n"
+    assert done.stderr == (
+        "aws-broker: Not granted. No mapping gives you this role. Ask why: aws-broker why payments-dev/owner\n"
+    )
 
 
 def test_an_arn_is_never_answered_with_another_role(signed_in: Desk, fake: FakeBroker) -> None:
