@@ -18,6 +18,7 @@ BATCH = 10
 MANY, FEW = "grace", "ada"
 """People of the demo: the groups of one give 400 roles, those of the other 10."""
 ACCOUNTS, ROLES = 40, 10
+ENVS = ("dev", "test", "prod")
 
 
 def figures() -> Iterator[Figure]:
@@ -57,7 +58,7 @@ def _batch(client: Client, folder: Path, account: str, roles: int) -> Callable[[
 def _mapping() -> str:
     """One person is given every account and the other one of them; some roles are locked, for both alike."""
     accounts = "\n".join(
-        f'  account-{n:02}: {{id: "{100000000000 + n}", env: {("dev", "test", "prod")[n % 3]}, tags: {{team: t{n % 5}}}}}'
+        f'  account-{n:02}: {{id: "{100000000000 + n}", env: {ENVS[n % 3]}, tags: {{team: t{n % 5}}}}}'
         for n in range(ACCOUNTS)
     )
     roles = "\n".join(

@@ -5,6 +5,7 @@
 # ruff: noqa: INP001 (a script, in no package)
 
 import json
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from broker.clock import utc_now
 from broker.keys import Keyring
 from broker.settings import load, settings_schema
 from broker.web.client import Proxies
+from broker.web.known import KnownBrowsers
 from broker.web.wsgi import Site, make_app
 
 DOCS = Path(__file__).parent
@@ -223,6 +225,7 @@ def openapi() -> str:
             csrf_secret="none",  # noqa: S106 (nobody is served)
             needs={},
             neighbours={},
+            known=KnownBrowsers(keyring=broker.keyring, clock=utc_now, randomness=secrets.token_bytes),
             is_owner=lambda _: False,
         )
         try:

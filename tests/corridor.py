@@ -410,9 +410,10 @@ class Corridor:
         return person
 
     def give_back(self) -> None:
-        """After a test: who was lent is free again, and has done nothing wrong."""
+        """After a test: who was lent is free again, signed in nowhere, and has done nothing wrong."""
         for kind, person in self._lent:
             assert person.id is not None
+            self.parts.sessions.end_all(person.id)
             self.parts.enrolment.forgive(person.id)
             self.parts.providers[PROVIDER].forgive(person.subject)
             self._free[kind].append(person)

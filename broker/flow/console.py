@@ -21,6 +21,10 @@ from broker.record.event import Outcome, Tag
 from broker.sessions.handoff import Wish
 from broker.sessions.session import Session
 
+_LINK = (
+    "A console link works once, within a minute, in a browser where the person who asked for it is signed in. Run "
+    "`aws-broker console` again, or choose the role among yours."
+)
 NOT_GIVEN = Refusal(condition="mapping", rule="", reason="No mapping gives you this role.")
 
 
@@ -102,8 +106,8 @@ def use(parts: Parts, session: Session, token: str) -> Wish:
 
 def _there(found: Wish | None) -> Wish:
     if found is None:
-        message = "This link is not there, not yours, used already, or older than a minute."
-        raise NotFound(message, remedy="Run `aws-broker console` again, or choose the role on the page of your roles.")
+        message = "This link does not work here."
+        raise NotFound(message, remedy=_LINK)
     return found
 
 

@@ -10,6 +10,8 @@ from broker.authenticate.identity import PersonId
 
 MOST = 200
 """Habits kept of one person; of the others the least used goes first, and a mark outlives any use."""
+APART = timedelta(minutes=10)
+"""Uses that follow each other faster count as one: programs ask again and again for what a person does once."""
 HALF_LIFE = timedelta(days=14)
 """After this long a use counts half."""
 
@@ -43,7 +45,7 @@ class HabitStore(Protocol):
         """Take the mark away; what was used stays counted."""
 
     def used(self, person: PersonId, role: str, now: datetime) -> None:
-        """Count one use."""
+        """Count one use, unless the last one that was counted is less than `APART` ago."""
 
     def of(self, person: PersonId) -> Sequence[Habit]:
         """All of one person's, in the order of the roles' names."""

@@ -6,11 +6,20 @@ from datetime import datetime
 from sqlalchemy import Connection, case, delete, select, update
 
 from broker.authenticate.identity import PersonId
-from broker.sessions.habits import MOST, Habit
+from broker.sessions.habits import APART, MOST, Habit
 from broker.storage.database import Database
 from broker.storage.tables import habits
 
 NEIGHBOUR = "the store of favourites"
+
+
+REMEMBERED = 10_000
+"""Uses that a process remembers; then it begins anew, and asks the database."""
+
+
+def _lately(before: datetime, now: datetime) -> bool:
+    """Whether a use now is the one that was counted at `before`."""
+    return before <= now < before + APART
 
 
 class SqlHabits:
@@ -19,6 +28,8 @@ class SqlHabits:
     def __init__(self, database: Database) -> None:
         """Asks nothing yet."""
         self._database = database
+        self._lately: dict[tuple[PersonId, str], datetime] = {}
+        """When this process last saw to it that a use was counted: a lease is not to wait for a question each time."""
 
     def star(self, person: PersonId, role: str) -> None:
         """See the protocol."""
@@ -34,9 +45,20 @@ class SqlHabits:
 
     def used(self, person: PersonId, role: str, now: datetime) -> None:
         """See the protocol."""
-        with self._database.write(NEIGHBOUR) as connection:
-            change = {"uses": habits.c.uses + 1, "last_used": now}
-            self._put(connection, person, role, change, {"starred": False, "uses": 1})
+        known = self._lately.get((person, role))
+        if known is not None and _lately(known, now):
+            return
+        last = select(habits.c.last_used).where((habits.c.person == person) & (habits.c.role == role))
+        with self._database.read(NEIGHBOUR) as connection:
+            before: datetime | None = connection.execute(last).scalar()
+        if before is None or not _lately(before, now):
+            before = now
+            with self._database.write(NEIGHBOUR) as connection:
+                change = {"uses": habits.c.uses + 1, "last_used": now}
+                self._put(connection, person, role, change, {"starred": False, "uses": 1})
+        if len(self._lately) >= REMEMBERED:
+            self._lately.clear()
+        self._lately[person, role] = before
 
     def of(self, person: PersonId) -> list[Habit]:
         """See the protocol."""

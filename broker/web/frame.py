@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flask import Flask, g, request, url_for
+from flask import Flask, g, request
 
 from broker.sessions.session import Session, Sessions
 
@@ -40,7 +40,7 @@ def install(app: Flask, sessions: Sessions) -> None:
 
     def asset(name: str) -> str:
         """The address of a static file as it is now. Raises `KeyError` for a file that is not there."""
-        return url_for("static", filename=name, **{VERSION: versions[name]})
+        return f"{app.static_url_path}/{name}?{VERSION}={versions[name]}"  # `url_for` needs a host that is ours
 
     def viewer() -> dict[str, Viewer | None]:
         return {"viewer": _viewer(sessions, g.get("session"))}

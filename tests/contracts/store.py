@@ -955,10 +955,10 @@ class HabitContract:
         storage.habits.star(ALICE, "dev/read")
         storage.habits.star(ALICE, "dev/read")
         storage.habits.used(ALICE, "dev/admin", NOON)
-        storage.habits.used(ALICE, "dev/admin", NOON + MINUTE)
+        storage.habits.used(ALICE, "dev/admin", NOON + HOUR)
         storage.habits.used(BOB, "dev/admin", NOON)
         assert storage.habits.of(ALICE) == [
-            Habit(role="dev/admin", starred=False, uses=2, last_used=NOON + MINUTE),
+            Habit(role="dev/admin", starred=False, uses=2, last_used=NOON + HOUR),
             Habit(role="dev/read", starred=True, uses=0, last_used=None),
         ]
         assert storage.habits.of(BOB) == [Habit(role="dev/admin", starred=False, uses=1, last_used=NOON)]
@@ -975,7 +975,7 @@ class HabitContract:
 
     def test_two_hundred_are_kept_the_least_used_goes_and_marks_stay(self, storage: Storage) -> None:
         storage.habits.star(ALICE, "marked")
-        storage.habits.used(ALICE, "often", NOON)
+        storage.habits.used(ALICE, "often", NOON - DAY)
         storage.habits.used(ALICE, "often", NOON)
         for number in range(HABITS + 4):
             storage.habits.used(ALICE, f"role-{number:03}", NOON + number * SECOND)
@@ -993,9 +993,23 @@ class HabitContract:
         storage.habits.star(ALICE, "unmarked")
         assert (len(storage.habits.of(ALICE)), storage.habits.of(ALICE)[-1].role) == (HABITS, "unmarked")
 
-    def test_no_use_is_lost_when_many_count_at_once(self, storage: Storage) -> None:
+    def test_what_programs_ask_for_again_and_again_counts_once(self, storage: Storage) -> None:
+        for seconds in (0, 1, 599, 600, 1199, 1200):
+            storage.habits.used(ALICE, "dev/read", NOON + seconds * SECOND)
+        storage.habits.used(ALICE, "dev/admin", NOON + 1 * SECOND)
+        counted = {habit.role: (habit.uses, habit.last_used) for habit in storage.habits.of(ALICE)}
+        assert counted == {"dev/read": (3, NOON + 1200 * SECOND), "dev/admin": (1, NOON + SECOND)}
+
+    def test_a_clock_that_was_wrong_once_stops_no_counting(self, storage: Storage) -> None:
+        storage.habits.used(ALICE, "dev/read", NOON + 365 * DAY)
+        storage.habits.used(ALICE, "dev/read", NOON)
+        assert [(habit.uses, habit.last_used) for habit in storage.habits.of(ALICE)] == [(2, NOON)]
+
+    def test_many_at_once_make_one_row_each(self, storage: Storage) -> None:
         at_once(lambda n: storage.habits.used(ALICE, f"role-{n % 2}", NOON))
-        assert [habit.uses for habit in storage.habits.of(ALICE)] == [CALLERS // 2] * 2
+        assert [habit.role for habit in storage.habits.of(ALICE)] == ["role-0", "role-1"]
+        at_once(lambda n: storage.habits.star(BOB, f"role-{n}"))
+        assert len(storage.habits.of(BOB)) == CALLERS
 
 
 class ShortLivedContract(AttemptContract, SessionContract, OnceContract):

@@ -306,6 +306,19 @@ def test_who_answers_byte_by_byte_is_given_up_when_the_time_is_over(slow: str) -
     assert time.monotonic() - begun < 10
 
 
+def test_who_never_stops_talking_is_given_up_when_the_time_is_over() -> None:
+    def script(connection: Connection) -> None:
+        until = time.monotonic() + 8
+        with suppress(OSError):
+            while time.monotonic() < until:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+
+    begun = time.monotonic()
+    with pytest.raises(Unavailable):
+        opened(script, connect_timeout=SECOND / 2, read_timeout=SECOND / 2, budget=SECOND)
+    assert time.monotonic() - begun < 7
+
+
 def test_who_says_nothing_is_given_up() -> None:
     with pytest.raises(Unavailable):
         opened(lambda _: time.sleep(3), connect_timeout=SECOND / 5, read_timeout=SECOND / 5, budget=SECOND)

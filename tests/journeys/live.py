@@ -37,6 +37,9 @@ HOSTILE = f"{MARKUP}\u202egnp"
 """The same, and it reverses what stands behind it. (The mapping's reader refuses that, a directory does not.)"""
 KINDS = {"dev": ("payments-developers",), "sre": ("SRE",), "owner": ("Broker-Owners", "SRE"), "nobody": ()}
 HOW_MANY = 80
+HOSTILE_RID = 5000
+HOSTILE_ROLE = "payments-dev/hostile"
+"""What the members of the group with the hostile name have beside what every SRE has."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -78,7 +81,7 @@ def live(folder: Path) -> Iterator[Live]:
 def _seed() -> Seed:
     """The demo's people, and ours."""
     seed = read_seed().model_dump(mode="json")
-    rids = itertools.count(5000)
+    rids = itertools.count(HOSTILE_RID)
     seed["groups"].append({"name": HOSTILE, "account": "hostile-group", "unit": "Groups", "rid": next(rids)})
     for kind, groups in {**KINDS, "hostile": ("SRE", HOSTILE)}.items():
         for number in range(HOW_MANY):
@@ -101,20 +104,27 @@ def _seed() -> Seed:
 
 def _mapping() -> str:
     """The example document, with a role that opens on another day, and hostile words where words are free."""
-    day = DAYS[(utc_now() + timedelta(days=3)).weekday()]
-    quoted = json.dumps(MARKUP)
-    closed = f"{{time_of_day: {{days: [{day}], from: '08:00', to: '18:00', zone: UTC}}}}"
-    ours = f"""
+    seed, day = read_seed(), DAYS[(utc_now() + timedelta(days=3)).weekday()]
+    group = f'{{provider: corp-ad, dn: "CN=Hostile,OU=Groups,DC=corp,DC=example", id: {seed.domain.sid}-{HOSTILE_RID}}}'
+    role = f"{{iam_role: federated/Hostile, max_session: 1h, description: {json.dumps(MARKUP)}}}"
+    closed = f'{{time_of_day: {{days: [{day}], from: "08:00", to: "18:00", zone: UTC}}}}'
+    mappings = f"""
   - name: sre-mends-platform-on-another-day
     groups: [sre]
     accounts: [platform-dev]
     roles: [power-user]
     conditions: {closed}
     owner: platform-leads@corp.example
+  - {{name: hostile, groups: [hostile], accounts: [payments-dev], roles: [hostile]}}
 """
     text = (examples() / "mappings.yaml").read_text("utf-8")
-    text = text.replace("\nmappings:\n", f"\nmappings:{ours}", 1)
-    return text.replace('description: "Look, do not touch"', f"description: {quoted}", 1)
+    for heading, more in (
+        ("groups", f"\n  hostile: {group}\n"),
+        ("roles", f"\n  hostile: {role}\n"),
+        ("mappings", mappings),
+    ):
+        text = text.replace(f"\n{heading}:\n", f"\n{heading}:{more}", 1)
+    return text
 
 
 def type_password(page: Page, visitor: Visitor, password: str = "") -> None:

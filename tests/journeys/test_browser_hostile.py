@@ -8,7 +8,7 @@ from threading import Thread
 from urllib.parse import quote
 
 import pytest
-from journeys.live import DEV_ROLE, HOSTILE, LOCKED_ROLE, MARKUP, Live, enter, sign_in
+from journeys.live import DEV_ROLE, HOSTILE, HOSTILE_ROLE, LOCKED_ROLE, MARKUP, Live, enter, sign_in
 from neighbours.chromium import NewTab, Tab
 from playwright.sync_api import Page, expect
 
@@ -25,18 +25,20 @@ PAGES = (
     "/cli",
     f"/cli?role={quote(MARKUP)}",
     "/sessions",
-    "/access-keys?role=payments-dev/read-only",
+    f"/why?role={HOSTILE_ROLE}",
+    f"/access-keys?role={HOSTILE_ROLE}",
     f"/access-keys?role={quote(MARKUP)}",
-    "/console?role=payments-dev/read-only",
+    f"/console?role={HOSTILE_ROLE}",
     f"/console?role={quote(MARKUP)}",
-    f"/console?role=payments-dev/read-only&service={quote(MARKUP)}",
-    f"/console?role=payments-dev/read-only&region={quote(MARKUP)}",
+    f"/console?role={HOSTILE_ROLE}&service={quote(MARKUP)}",
+    f"/console?role={HOSTILE_ROLE}&region={quote(MARKUP)}",
     f"/console/link/{quote(MARKUP, safe='')}",
     f"/sign-in?next={quote(MARKUP)}",
     f"/challenge?method={quote(MARKUP)}",
     f"/{quote(MARKUP)}",
 )
 """Every page that shows something of the directory, of the mapping, or of the address itself."""
+DESCRIBED = (f"/access-keys?role={HOSTILE_ROLE}", f"/console?role={HOSTILE_ROLE}")
 REVERSING = "\u202e"
 
 
@@ -55,15 +57,12 @@ def isolated(page: Page) -> None:
             const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
             while (walk.nextNode()) {
                 if (!walk.currentNode.data.includes(mark)) continue;
-                const kept = [];
-                for (let one = walk.currentNode.parentElement; one && one !== document.body; one = one.parentElement) {
-                    const style = getComputedStyle(one);
-                    kept.push(style.unicodeBidi.includes("isolate") && style.display.startsWith("inline"));
-                    if (!style.display.startsWith("inline")) break;
-                }
-                const block = walk.currentNode.parentElement.closest("*:not(span, b, strong, bdi, small, code)");
-                const alone = block.textContent.trim() === walk.currentNode.data.trim();
-                if (!kept.includes(true) && !alone) found.push(walk.currentNode.parentElement.outerHTML);
+                const inline = (one) => getComputedStyle(one).display.startsWith("inline")
+                    && !getComputedStyle(one).display.includes("-");
+                let one = walk.currentNode.parentElement;
+                while (inline(one) && !getComputedStyle(one).unicodeBidi.includes("isolate")) one = one.parentElement;
+                const text = one.textContent.trim();
+                if (!inline(one) && text !== walk.currentNode.data.trim()) found.push(one.outerHTML);
             }
             return found;
         }""",
@@ -79,7 +78,11 @@ def test_nothing_that_a_directory_or_an_address_says_becomes_more_than_text(live
         page.goto(live.url + path)
         nothing_ran(page)
         isolated(page)
-        assert MARKUP in page.locator("body").inner_text(), f"{path}: the name is shown as it is"
+        assert MARKUP in page.locator("body").inner_text(), f"{path}: the person's name is not shown as it is"
+        if path.startswith(DESCRIBED):
+            assert MARKUP in page.get_by_role("main").inner_text(), (
+                f"{path}: the role's description is not shown as it is"
+            )
     page.goto(f"{live.url}/why")
     assert MARKUP in page.get_by_role("region", name="Groups we saw for you").inner_text(), (
         "the group's name is not shown"
@@ -87,7 +90,7 @@ def test_nothing_that_a_directory_or_an_address_says_becomes_more_than_text(live
     tab.examine("why-hostile")
     page.goto(live.url)
     tab.examine("roles-hostile")
-    page.goto(f"{live.url}/access-keys?role=payments-dev/read-only")
+    page.goto(f"{live.url}/access-keys?role={HOSTILE_ROLE}")
     page.get_by_role("tab", name="Keys to paste").click()
     page.get_by_role("button", name="Show access keys").click()
     expect(page.get_by_text("Treat them as you would your password")).to_be_visible()

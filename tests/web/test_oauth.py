@@ -16,7 +16,6 @@ from web.programs import FORM, Program, came_back, logged_in, s256
 from broker.record.event import Event, Outcome, Tag
 
 SECRET = "s" * 32
-NAME = "[a-z]"
 
 
 def refused_on_a_page(browser: Browser, program: Program, **changes: str | None) -> None:

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from web.programs import Program
 
 CHECKS = [
     not_a_server_error,
@@ -33,15 +34,15 @@ CHECKS = [
 EXAMPLES = 25
 OURS = frozenset({"host", "cookie", "x-csrftoken", "authorization"})
 ROLE = "payments-dev/read-only"
-CALLERS = ("nobody", "half-signed-in", "cookie", "cookie-without-token")
+CALLERS = ("nobody", "half-signed-in", "cookie", "cookie-without-token", "bearer", "bearer-of-nobody")
 Operation = APIOperation[Any, Any, Any, Any]
 
 
 def operations(corridor: Corridor) -> Iterator[Operation]:
-    """Everything in the document, as it is served."""
+    """Everything in the document, as it is served; what ends the caller's own session comes last."""
     document = corridor.browser().get("/api/v1/openapi.json").json
-    for result in schemathesis.openapi.from_dict(document).get_all_operations():
-        yield result.ok()
+    found = [result.ok() for result in schemathesis.openapi.from_dict(document).get_all_operations()]
+    yield from sorted(found, key=lambda operation: "sign-out" in operation.path)
 
 
 def caller(corridor: Corridor, kind: str) -> tuple[Browser, dict[str, str]]:
@@ -50,7 +51,11 @@ def caller(corridor: Corridor, kind: str) -> tuple[Browser, dict[str, str]]:
         return corridor.browser(), {}
     if kind == "half-signed-in":
         return corridor.half_signed_in(corridor.person("sre", enrolled=True)), {}
+    if kind == "bearer-of-nobody":
+        return corridor.browser(), {"Authorization": f"Bearer {'A' * 43}.{'B' * 43}"}
     browser = corridor.signed_in(corridor.person("sre", enrolled=True))
+    if kind == "bearer":
+        return corridor.browser(), {"Authorization": f"Bearer {Program(corridor).login(browser).access}"}
     token = browser.get("/api/v1/whoami").json["csrf_token"]
     return browser, {"X-CSRFToken": token} if kind == "cookie" else {}
 
@@ -79,7 +84,7 @@ def test_every_answer_is_one_that_the_document_describes(corridor: Corridor, kin
         _ask(operation, browser, headers, mode, seen.setdefault(operation.label, set()))
     assert len(seen) >= 3
     assert not seen["POST /api/v1/credentials"] & {200, 201}, "no made-up role is anybody's"
-    whole = mode is GenerationMode.POSITIVE and kind.startswith("cookie")
+    whole = mode is GenerationMode.POSITIVE and kind in {"cookie", "cookie-without-token", "bearer"}
     assert not whole or seen["GET /api/v1/roles"] == {200}, "the control"
 
 
@@ -101,15 +106,15 @@ def _ask(operation: Operation, browser: Browser, headers: dict[str, str], mode: 
     ask()
 
 
-def test_what_is_given_is_described_too(corridor: Corridor) -> None:
+@pytest.mark.parametrize("kind", ["cookie", "bearer"])
+def test_what_is_given_is_described_too(corridor: Corridor, kind: str) -> None:
     """Made-up roles are nobody's: so here is one that the caller has."""
-    browser, headers = caller(corridor, "cookie")
+    browser, headers = caller(corridor, kind)
     given_out = 0
     for operation in operations(corridor):
-        if "role" in json.dumps(operation.definition.raw.get("requestBody", {})) or operation.method == "post":
-            case = operation.Case(body={"role": ROLE}, media_type="application/json")
-        else:
-            case = operation.Case(query={"role": ROLE})
+        wants = "requestBody" in operation.definition.raw
+        body = {"body": {"role": ROLE}, "media_type": "application/json"} if wants else {}
+        case = operation.Case(**body, query={} if wants else {"role": ROLE})
         answer = send(browser, case, headers)
         assert answer.status_code in {200, 201}, (operation.label, answer.text)
         case.validate_response(answer, checks=CHECKS)

@@ -102,7 +102,7 @@ def test_that_it_was_here_need_not_be_noted(
     csrf = browser.get("/api/v1/whoami").json["csrf_token"]
     long_ago = corridor.clock() - 5 * MINUTE
     change(corridor, person, lambda kept: replace(kept, seen_at=long_ago))
-    store.away = {"update"}
+    store.away = {"change"}
     assert browser.post("/api/v1/credentials", {"role": ROLE}, csrf=csrf).status_code == 200
     assert "the store of sessions cannot be reached" in caplog.text
     store.away = set()
@@ -138,11 +138,12 @@ def test_what_a_page_must_remember_and_cannot_is_a_503(
     corridor: Corridor, store: Failing, path: str, make: Callable[[Corridor], Browser]
 ) -> None:
     browser = browser_over(corridor, store, make(corridor).token)
-    store.away = {"update"}
+    store.away = {"change"}
     answer = browser.get(path)
     is_a_503(answer, "7")
     assert "<svg" not in answer.text
-    assert "csrf_token" not in answer.text
+    assert 'action="/enrol"' not in answer.text
+    assert '"csrf_token":' not in answer.text
     store.away = set()
     assert browser.get(path).status_code == 200
 

@@ -97,7 +97,7 @@ AWS federation broker: the demo. Not for production: every key and password here
 
   Open      {world.url}
   Sign in   ada / {password}
-  Codes     {world.phones}
+  App       {world.phones} (the authenticator app of everybody here)
   Code      {program} demo code ada {state}
 
   With the AWS CLI:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from broker.cli.demo.client import credentials
+from broker.cli.demo.doors import console, pages, workstation
 from broker.cli.demo.world import Demo, enrolment_code
 from broker.clock import utc_now
 from broker.record.verify import verify
@@ -25,7 +26,7 @@ def walk(demo: Demo) -> bool:
     """Whether every step passed."""
     steps: tuple[Callable[[Demo, Browser, dict[str, str]], Steps], ...] = (_sign_in, _enrol, _challenge, _roles, _lease)
     browser, memory = Browser(demo.url), dict[str, str]()
-    for part in (*steps, _denied, _audited):
+    for part in (*steps, _denied, _doors, _audited):
         for name, passed, detail in part(demo, browser, memory):
             click.echo(f"{'ok ' if passed else 'BAD'} {name}: {detail}")
             if not passed:
@@ -83,7 +84,7 @@ def _lease(demo: Demo, browser: Browser, memory: dict[str, str]) -> Steps:
     yield "credentials", answer.status == 200, f"{ROLE} answered {answer.status}"  # noqa: PLR2004
     leased = answer.json()
     memory["lease"] = leased["lease"]
-    arn = caller_identity(demo.sts.url, leased["region"], leased["credentials"])
+    memory["arn"] = arn = caller_identity(demo.sts.url, leased["region"], leased["credentials"])
     expected = leased["role_arn"].replace(":iam:", ":sts:").replace(":role/federated/", ":assumed-role/")
     yield "caller identity", arn == f"{expected}/{ACCOUNT}", f"AWS sees {arn}"
 
@@ -91,6 +92,12 @@ def _lease(demo: Demo, browser: Browser, memory: dict[str, str]) -> Steps:
 def _denied(_: Demo, browser: Browser, __: dict[str, str]) -> Steps:
     answer = credentials(browser, FORBIDDEN)
     yield "denied", answer.status == 403, f"{FORBIDDEN}: {answer.json().get('detail', '')}"  # noqa: PLR2004
+
+
+def _doors(demo: Demo, browser: Browser, memory: dict[str, str]) -> Steps:
+    yield from pages(browser, ROLE)
+    yield from console(demo, browser, ROLE, ACCOUNT)
+    yield from workstation(demo, browser, ROLE, memory["arn"])
 
 
 def _audited(demo: Demo, _: Browser, memory: dict[str, str]) -> Steps:

@@ -1,6 +1,5 @@
 """Somebody's machine with the `aws-broker` program on it, and the browser that lets it in. For demo and tests."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,13 +15,13 @@ from broker.sandbox.browser import Browser
 PATIENCE = 60.0
 """Seconds for a program that takes one on an idle machine."""
 ADDRESS = re.compile(r"https?://\S+/oauth/authorize\?\S+")
-KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+PATHS = "/usr/local/bin:/usr/bin:/bin"
 Done = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laptop:
-    """A home folder. Nothing of the environment of whoever runs this gets in but where programs are."""
+    """A home folder. Nothing of the environment of whoever runs this gets in."""
 
     home: Path
     server: str
@@ -33,10 +32,9 @@ class Laptop:
     @property
     def environment(self) -> dict[str, str]:
         """What programs are started with."""
-        kept = {name: value for name, value in os.environ.items() if name in KEPT}
-        ours = {"HOME": str(self.home), "AWS_BROKER_SERVER": self.server, "AWS_EC2_METADATA_DISABLED": "true"}
-        aws = {"AWS_ENDPOINT_URL_STS": self.aws_endpoint, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
-        return kept | ours | (aws if self.aws_endpoint else {})
+        ours = {"PATH": PATHS, "LC_ALL": "C.UTF-8", "HOME": str(self.home), "AWS_BROKER_SERVER": self.server}
+        aws = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region, "AWS_EC2_METADATA_DISABLED": "true"}
+        return ours | aws | ({"AWS_ENDPOINT_URL_STS": self.aws_endpoint} if self.aws_endpoint else {})
 
     def run(self, *command: str | Path) -> Done:
         """One command, to its end."""
@@ -91,7 +89,7 @@ def program() -> list[str]:
 def aws_programs() -> list[str]:
     """The AWS CLIs of this machine: that of our environment, and the system's."""
     beside = Path(sys.executable).with_name("aws")
-    found = [str(beside) if beside.exists() else "", shutil.which("aws", path="/usr/bin:/usr/local/bin") or ""]
+    found = [str(beside) if beside.exists() else "", shutil.which("aws", path=PATHS) or ""]
     return list(dict.fromkeys(filter(None, found)))
 
 

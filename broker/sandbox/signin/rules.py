@@ -61,11 +61,8 @@ def credentials(sts: SandboxSts, text: str, now: datetime) -> tuple[str, Session
         raise Refused(CREDENTIALS)
     if not all(isinstance(value, str) for value in found.values()):  # check: signin-session-texts
         raise Refused(CREDENTIALS)
-    # (2) temporary
+    # (2) temporary: the STS hands out nothing else; (3) these very ones
     key = found["sessionId"]
-    if not key.startswith("ASIA"):  # check: signin-long-term-key
-        raise Refused(CREDENTIALS)
-    # (3) these very ones
     session = sts.known(key)
     if session is None:  # check: signin-unknown-key
         raise Refused(CREDENTIALS)
@@ -92,10 +89,7 @@ def ends_at(session: Session, duration: str | None, now: datetime) -> datetime:
     if int(duration) % SHORTEST:  # check: signin-duration-round
         message = "Invalid SessionDuration parameter."
         raise Refused(message)
-    if session.caller.kind is not CallerKind.ROLE:  # check: signin-duration-federated
-        message = "SessionDuration cannot be given for these credentials."
-        raise Refused(message)
-    if not session.caller.by_long_term_key:  # check: signin-duration-chained
+    if not session.caller.by_long_term_key:  # a federated user's, or along a chain  # check: signin-duration-chained
         message = "SessionDuration cannot be given for these credentials."
         raise Refused(message)
     return now + timedelta(seconds=int(duration))
