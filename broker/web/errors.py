@@ -43,6 +43,13 @@ STATUS: Mapping[type[BrokerError], HTTPStatus] = {
     IssueRefused: HTTPStatus.BAD_GATEWAY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+PLAIN: Mapping[int, str] = {
+    HTTPStatus.BAD_REQUEST: "The request cannot be understood.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address cannot be used in that way.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is more than the broker takes at once.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The broker does not take this kind of content.",
+}
+"""What Werkzeug says, in plain words."""
 TYPE = "urn:aws-federation-broker:problem:"
 COOKIELESS = ("/oauth/token", "/oauth/revoke", "/.well-known/")
 """What only programs ask: no cookie is read or set there."""
@@ -142,7 +149,7 @@ def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     if isinstance(error, CSRFError):
         return told(status, "csrf", "This page was open for too long.", "Load it again and go on from there.")
-    return told(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+    return told(status, status.phrase.lower().replace(" ", "-"), PLAIN.get(status, status.phrase))
 
 
 def _unforeseen(error: Exception) -> Response:

@@ -24,6 +24,7 @@ from broker.web.deep_link import lead_in
 
 V = TypeVar("V", bound=Callable[..., object])
 NOTHING_HERE = "There is nothing at this address."
+CHECK_IT = "Check the address, or begin at the first page."
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -72,7 +73,7 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
             raise InvalidRequest(message, remedy=f"Open {origin}")
         # (2) the route
         if found is None:  # check: undeclared-route
-            raise NotFound(NOTHING_HERE)
+            raise NotFound(NOTHING_HERE, remedy=CHECK_IT)
         if request.method not in SAFE_METHODS:
             # (3) where a change comes from
             if _from_elsewhere(origin):  # check: cross-site-change
@@ -82,7 +83,7 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
             _read_body()
         # (5) the caller
         if found is Audience.OPERATIONS and not _monitors(monitors):  # check: metrics-peer
-            raise NotFound(NOTHING_HERE)
+            raise NotFound(NOTHING_HERE, remedy=CHECK_IT)
         if anywhere:
             return None
         try:

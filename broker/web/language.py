@@ -1,8 +1,8 @@
 """The language of a page: the browser's, among those that the broker speaks; English where there is none.
 
-English sentences are the message ids, also those that the rooms put into errors and verdicts: `told_in` looks them up when
-they are shown. Problems of the API stay English: programs and logs read them. The catalogues are in `translations/`;
-`make docs` puts new sentences there and compiles them.
+English sentences are the message ids, also those that the rooms put into errors and verdicts: `told_in` looks them up
+when they are shown. Problems of the API stay English: programs and logs read them. The catalogues are in
+`translations/`; `make docs` puts new sentences there and compiles them.
 """
 
 import re
@@ -21,8 +21,10 @@ SHAPES = (
     "This role needs %(wanted)s.",
     "This role needs %(wanted)s, shown in the last %(age)s.",
     "This role needs a connection over TLS %(version)s or newer.",
-    "Tell your operators: the clocks of the broker and of %(name)s are %(apart)s apart; correct the time "
-    "synchronisation (chrony, systemd-timesyncd) of the one that is wrong.",
+    (
+        "Tell your operators: the clocks of the broker and of %(name)s are %(apart)s apart; correct the time "
+        "synchronisation (chrony, systemd-timesyncd) of the one that is wrong."
+    ),
     "The broker does not know the console of the partition %(partition)s.",
     "The region %(region)s is not one of the role's partition.",
     "A stored %(thing)s was altered, or kept under a key that the broker does not have.",
@@ -75,7 +77,7 @@ def direction() -> str:
 
 
 def told_in(sentence: str) -> str:
-    """A sentence that a room made (`told` in templates), in the reader's language; as it is where the catalogue does not have it."""
+    """A sentence that a room made (`told` in templates), in the reader's language; as it is if nobody translated it."""
     if not sentence or language() == ENGLISH:
         return sentence
     found: str = gettext(sentence)

@@ -34,6 +34,9 @@ def test_the_demo_says_how_to_try_it_before_it_waits_and_its_lines_work(tmp_path
         assert url is not None
         assert Browser(url[1]).get("/").path == "/sign-in"
         assert "Not for production" in text
+        phones = re.search(r"App +(http://localhost:\d+) ", text)
+        assert phones is not None
+        assert "Ada Lovelace" in Browser(phones[1]).get("/").text
         denied = run("demo", "keys", "mallory", ROLE, "--state", str(state))
         assert (denied.exit_code, denied.stdout) == (5, "")
         assert "No mapping gives you this role." in denied.stderr
@@ -87,6 +90,9 @@ def test_check_walks_the_journey_and_says_whether_it_passed(tmp_path: Path, caps
     assert len(lines) >= 12
     assert all(line.startswith("ok  ") for line in lines)
     assert "ok  caller identity: AWS sees arn:aws:sts::210987654321:assumed-role/PowerUser/ada" in lines
+    steps = [line.removeprefix("ok  ").partition(":")[0] for line in lines]
+    doors = ["pages", "console", "aws-broker login", "aws-broker configure", "credential_process", "AWS CLI"]
+    assert [step for step in dict.fromkeys(steps) if step in doors] == doors
     assert lines[-1].startswith("ok  audit verified: ")
 
 

@@ -217,7 +217,7 @@ def test_the_home_page_lists_roles_and_says_why_not(corridor: Corridor) -> None:
     assert "This role needs webauthn" in browser.text
     corridor.clock.now = corridor.clock().replace(hour=21)
     again = corridor.signed_in(corridor.person("sre", enrolled=True))
-    assert re.search(r"opens <time [^>]*>20\d\d-\d\d-\d\d \d\d:\d\d UTC", again.text)
+    assert re.search(r"Opens <time [^>]*>20\d\d-\d\d-\d\d \d\d:\d\d UTC", again.text)
 
 
 def test_a_disabled_account_finds_its_home_page_closed_and_the_password_asked(corridor: Corridor) -> None:

@@ -54,7 +54,7 @@ def _sign_in(demo: Demo, browser: Browser, _: dict[str, str]) -> Steps:
 def _enrol(demo: Demo, browser: Browser, memory: dict[str, str]) -> Steps:
     found = KEY.search(browser.page.text)
     memory["key"] = found[1] if found else ""
-    memory["code"] = code = code_of(memory["key"], utc_now(), steps_ahead=-1)
+    memory["code"] = code = code_of(memory["key"], utc_now())
     page = browser.submit("/enrol", enrolment_code="", answer=code)
     yield "enrolment without a code", page.status == 401, "refused: an operator's one-time code is needed"  # noqa: PLR2004
     page = browser.submit("/enrol", enrolment_code=enrolment_code(demo, ACCOUNT), answer=code)
@@ -69,7 +69,7 @@ def _challenge(demo: Demo, browser: Browser, memory: dict[str, str]) -> Steps:
     browser.submit("/sign-in", provider="corp-ad", username=ACCOUNT, password=_password(demo))
     page = browser.submit("/challenge", method="totp", answer=memory["code"])
     yield "replay", page.status == 401, "the code of the enrolment does not count again"  # noqa: PLR2004
-    page = browser.submit("/challenge", method="totp", answer=code_of(memory["key"], utc_now()))
+    page = browser.submit("/challenge", method="totp", answer=code_of(memory["key"], utc_now(), steps_ahead=1))
     yield "challenge", page.path == "/", "password and code: signed in"
 
 
