@@ -75,7 +75,11 @@ def test_make_demo_prints_what_the_readme_shows_and_its_lines_work(tmp_path: Pat
         says(demo, "Stop with Ctrl-C.")
         assert shape(demo.stdout) == shape(shown_after("make demo"))
         lines = [line.strip() for line in demo.stdout.splitlines()]
-        identity = _shell(lines[lines.index("With the AWS CLI:") + 1])
+        at = lines.index("In another terminal, with the AWS CLI:")
+        signed_in = _shell(lines[at + 1], BROWSER=_ada(tmp_path, lines), HOME=str(tmp_path))
+        assert signed_in.returncode == 0, signed_in.stderr
+        identity = _shell(f"{lines[at + 1].partition(' && ')[0]} && {lines[at + 2]}", HOME=str(tmp_path))
+        assert identity.returncode == 0, identity.stderr
         expected = next(json.loads(text) for kind, text in BLOCKS if kind == "text" and text.startswith("{"))
         found = json.loads(identity.stdout)
         assert (found["Arn"], found["Account"]) == (expected["Arn"], expected["Account"])
@@ -93,7 +97,20 @@ def test_make_demo_prints_what_the_readme_shows_and_its_lines_work(tmp_path: Pat
     assert list(tmp_path.glob("broker-demo-*")) == []
 
 
-def _shell(line: str) -> "subprocess.CompletedProcess[str]":
+def _ada(folder: Path, lines: list[str]) -> str:
+    """The command of a browser in which ada signs in and says yes."""
+    state = next(line for line in lines if line.startswith("Code")).split()[-1]
+    script = folder / "browser.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom broker.cli.demo.client import find, signed_in\n"
+        "from broker.cli.demo.laptop import consenting\n"
+        f"consenting(signed_in(find(Path({state!r})), 'ada'))(sys.argv[1])\n",
+        encoding="utf-8",
+    )
+    return f"{sys.executable} {script} %s"
+
+
+def _shell(line: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """As typed into a terminal in the checkout, with the AWS CLI of our own environment."""
     path = f"{VENV}/bin:{os.environ['PATH']}"
     return subprocess.run(
@@ -102,7 +119,7 @@ def _shell(line: str) -> "subprocess.CompletedProcess[str]":
         text=True,
         check=False,
         cwd=ROOT,
-        env=environment({"PATH": path}),
+        env=environment({"PATH": path, **more}),
         timeout=PATIENCE,
     )
 

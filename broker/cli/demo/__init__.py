@@ -14,7 +14,8 @@ import click
 
 from broker.cli.demo.check import walk
 from broker.cli.demo.client import environment, find, leased
-from broker.cli.demo.world import REGION, Demo, enrolment_code, running
+from broker.cli.demo.terminal import NAME as TERMINAL
+from broker.cli.demo.world import Demo, enrolment_code, running
 from broker.clock import utc_now
 from broker.sandbox.sts.client import caller_identity
 from broker.settings import stay_here
@@ -89,7 +90,7 @@ def _folder(named: Path | None) -> Iterator[Path]:
 
 
 def _welcome(world: Demo) -> None:
-    program = shlex.quote(sys.argv[0])
+    program, terminal = shlex.quote(sys.argv[0]), shlex.quote(str(world.folder / TERMINAL))
     state = f"--state {shlex.quote(str(world.folder))}"
     password = next(person.password for person in world.seed.people if person.account == "ada")
     click.echo(f"""
@@ -100,9 +101,9 @@ AWS federation broker: the demo. Not for production: every key and password here
   App       {world.phones} (the authenticator app of everybody here)
   Code      {program} demo code ada {state}
 
-  With the AWS CLI:
-    eval "$({program} demo keys ada payments-dev/power-user {state})" && aws sts get-caller-identity \
---endpoint-url {world.sts.url} --region {REGION}
+  In another terminal, with the AWS CLI:
+    . {terminal} && aws-broker login && aws-broker configure
+    aws sts get-caller-identity --profile payments-dev-power-user
   Without it:
     {program} demo whoami ada payments-dev/power-user {state}
   Denied:

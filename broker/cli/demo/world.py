@@ -14,6 +14,7 @@ import yaml
 
 from broker.app import Broker, LocalServer, Stand, open_broker
 from broker.challenge.proof import Proof
+from broker.cli.demo import terminal
 from broker.cli.opened import here
 from broker.clock import utc_now
 from broker.errors import ConfigurationError, Problem
@@ -204,6 +205,7 @@ def _leave_word(demo: Demo) -> None:
     file = demo.folder / "demo.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(word), encoding="utf-8")
+    terminal.write(demo.folder, url=demo.url, sts=demo.sts.url, region=REGION)
 
 
 def _listener(host: str, wanted: int) -> socket.socket:
