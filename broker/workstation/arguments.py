@@ -89,6 +89,7 @@ def _sign_in(commands: Commands[Parser]) -> None:
     )
     logout = _command(commands, "logout", "sign this machine out and forget its credentials")
     logout.add_argument("--all", action="store_true", help="at every broker that this machine is signed in to")
+    logout.add_argument("--everywhere", action="store_true", help="end your browsers and other machines too")
     _command(commands, "status", "who is signed in; exit code 4 when nobody is", "whoami")
 
 

@@ -95,6 +95,9 @@ def logout(asked: Namespace) -> int:
     for url in urls:
         each = Machine(os.environ, server=url)
         signed_in = each.signed_in()
+        if asked.everywhere:
+            ended = signed_in.post("/api/v1/sign-out-everywhere", {}).number("ended", 0, 1_000_000)
+            say(f"Ended {ended} sign-ins at {url}: browsers, programs, this one.")
         tokens = signed_in.forget()
         each.cache().clear()
         if tokens is None:

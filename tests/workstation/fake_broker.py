@@ -161,6 +161,9 @@ class FakeBroker:
             return 200, {"revision": "r", "roles": self.roles}
         if (method, path) == ("POST", "/api/v1/credentials"):
             return self.credentials(body)
+        if (method, path) == ("POST", "/api/v1/sign-out-everywhere"):
+            self.grants.clear()
+            return 200, {"ended": 3}
         if (method, path) == ("POST", "/api/v1/console-links"):
             self.bodies.append(body)
             return 200, {

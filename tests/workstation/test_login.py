@@ -228,6 +228,15 @@ def test_logout_of_all_ends_every_broker_s(signed_in: Desk, fake: FakeBroker) ->
     assert "anywhere" in signed_in.run("logout", "--all").stderr
 
 
+def test_logout_everywhere_ends_browsers_and_other_machines_too(signed_in: Desk, fake: FakeBroker) -> None:
+    done = signed_in.run("logout", "--everywhere")
+    assert done.returncode == 0
+    assert "Ended 3 sign-ins" in done.stderr
+    assert fake.asked["POST /api/v1/sign-out-everywhere"] == 1
+    assert signed_in.process().returncode == 4
+    assert signed_in.run("logout", "--everywhere").returncode == 4
+
+
 def test_control_c_is_130(desk: Desk) -> None:
     program = desk.start("login", *desk.server, "--no-browser")
     assert program.stdout is not None
