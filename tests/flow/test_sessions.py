@@ -112,7 +112,7 @@ def test_whoever_changed_the_password_minutes_before_stays_signed_in(corridor: C
     person = corridor.person(enrolled=True, for_good=True)
     corridor.world.directory.set_password(person.account, "new-1")
     corridor.clock.advance(2 * MINUTE)
-    session = corridor.session(replace(person, password="new-1"))  # noqa: S106 (of the test's own)
+    session = corridor.session(replace(person, password="new-1"))
     corridor.clock.advance(ROUND)
     assert present(corridor.parts, session, corridor.moment(), grace=MINUTE).person == session.person
 

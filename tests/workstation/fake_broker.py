@@ -153,7 +153,7 @@ class FakeBroker:
             "request_id": "r-1",
         } | more
 
-    def api(self, method: str, path: str, query: dict[str, str], body: Mapping[str, Any]) -> Reply:
+    def api(self, method: str, path: str, query: dict[str, str], body: Mapping[str, Any]) -> Reply:  # noqa: PLR0911 (one answer for each address)
         if (method, path) == ("GET", "/api/v1/whoami"):
             who = {"username": "ada", "display_name": "Ada Lovelace", "provider": "corp-ad", "session_name": "ada"}
             return 200, who | {"signed_in_at": "2026-11-24T08:00:00Z", "factors": ["totp"], "person": "p"}
