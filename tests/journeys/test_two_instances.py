@@ -108,6 +108,7 @@ def test_a_hundred_wrong_passwords_lock_nobody_out_of_the_directory(
     assert int(ad.read(domain, ad.person(victim), "lockoutTime") or 0) == 0
     assert Visitor(victim, house.one.url).show_password().status == 429
     with _later(house, tmp_path, timedelta(minutes=31)) as broker:
+        ad.change(domain, ad.person(victim), lockoutTime="0")  # the controller's clock stands where it stood
         assert Visitor(victim, broker.url).show_password().path == "/enrol"
 
 
