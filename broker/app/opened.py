@@ -101,7 +101,7 @@ def open_broker(settings: Settings, stand: Stand = REAL) -> Broker:
         providers=providers,
         people=storage.people,
         sessions=Sessions(storage.sessions, limits=_limits(settings), new_token=_new_token),
-        grants=Grants(storage.sessions, storage.once, limits=_limits(settings), new_token=_new_token),
+        grants=Grants(storage.sessions, limits=_limits(settings), new_token=_new_token),
         factors=build_factors(tools),
         enrolment=Enrolment(tools),
         recovery=RecoveryCodes(tools),

@@ -25,6 +25,8 @@ class AttemptRule:
     """None: never. So for passwords, or whoever knows a name could lock its owner out for good."""
     doubles_every: int | None = None
     """Failures in a row after which the wait doubles, where `tries` was narrowed; None: as many as `tries`."""
+    slides: bool = False
+    """Whether a window is over a whole one after its last try: no stretch of that length holds more than `tries`."""
     left_after_loss: int = 1
     """Tries left for one window where a store may have lost its counts; more where a try gives nothing away."""
 
@@ -40,7 +42,7 @@ class Attempts:
     in_a_row: int = 0
     """Since the last success: what the wait grows with."""
     in_window: int = 0
-    """Since `window_from`."""
+    """Since `window_from`, or in a window that slides."""
     window_from: datetime | None = None
     wait_until: datetime | None = None
     last_at: datetime | None = None
@@ -66,7 +68,10 @@ def take(before: Attempts, now: datetime, rule: AttemptRule) -> tuple[Attempts, 
         before = Attempts()
     idle_days = (now - before.last_at).days if before.last_at is not None else 0
     in_window, window_from = before.in_window, before.window_from
-    if window_from is None or now - window_from >= rule.window:
+    begun = window_from
+    if begun is not None and rule.slides:  # check: sliding-window
+        begun = max(begun, before.last_at or begun)
+    if begun is None or now - begun >= rule.window:
         in_window, window_from = 0, now
     in_a_row, in_window = before.in_a_row + 1, in_window + 1
     wait_until = now + wait_after(in_a_row, rule) if in_window >= rule.tries else None

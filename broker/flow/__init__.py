@@ -26,7 +26,8 @@ from broker.evaluate.condition import Circumstances
 from broker.evaluate.decide import Weighed, decide, weigh_all
 from broker.evaluate.verdict import Permit, Refusal, StepUp
 from broker.flow.habits import note_use
-from broker.flow.parts import Freshness, Parts, factor_event, outcome_of, proof_of, reason_of, record
+from broker.flow.parts import Freshness, Parts, factor_event, limited, outcome_of, proof_of, reason_of, record
+from broker.flow.sessions import end_here, end_refused, make_room
 from broker.issue.issuer import IssueRefused, Lease
 from broker.keys import KeyringError
 from broker.record.event import Outcome, Tag
@@ -104,6 +105,7 @@ def sign_in(
     session = session.signed_in(
         person=person.id, session_name=person.session_name, identity=identity, now=parts.clock()
     )
+    make_room(parts, session, circumstances)
     if is_new:
         record(parts, Tag.PERSON_CREATED, Outcome.DONE, circumstances, session.proof)
     record(parts, Tag.SIGN_IN_SUCCEEDED, Outcome.ALLOWED, circumstances, session.proof, _replaced(parts, identity))
@@ -209,7 +211,7 @@ def present(parts: Parts, session: Session, circumstances: Circumstances, *, gra
 def _reread(parts: Parts, session: Session, proof: Proof, circumstances: Circumstances, grace: timedelta) -> Proof:
     provider = parts.providers.get(proof.identity.provider)
     if provider is None:
-        parts.sessions.end(session)
+        end_here(parts, session, circumstances, "provider-not-configured")
         message = "The identity provider of this session is no longer configured."
         raise NotSignedIn(message, remedy="Sign in again.")
     try:
@@ -220,8 +222,7 @@ def _reread(parts: Parts, session: Session, proof: Proof, circumstances: Circums
             raise
         return proof
     except SignInRefused as no:
-        parts.sessions.end_all(proof.person)
-        record(parts, Tag.SESSION_ENDED, Outcome.DENIED, circumstances, proof, {"reason": no.reason.value})
+        end_refused(parts, session, circumstances, no.reason)
         raise
     return _keep(parts, session, identity)
 
@@ -249,7 +250,7 @@ def lease(
     note = {"lease_id": parts.new_id(), "mapping_revision": snapshot.revision, **_about(entitlement, role)}
     match verdict:
         case Permit():
-            _count(parts, verdict, circumstances, note)
+            limited(parts, proof, circumstances, note)
             decided = {**note, "rule": verdict.grant}
             record(parts, Tag.CREDENTIALS_DECIDED, Outcome.ALLOWED, circumstances, proof, decided)
             return _issue(parts, verdict, asked, circumstances, note)
@@ -259,16 +260,6 @@ def lease(
             return verdict
         case _:
             assert_never(verdict)
-
-
-def _count(parts: Parts, permit: Permit, circumstances: Circumstances, note: Mapping[str, str]) -> None:
-    """Whoever may have a lease may not have any number of them."""
-    try:
-        parts.lease_limit.take(permit.proof.person, circumstances.now)
-    except TooManyAttempts as no:
-        note = {**note, "reason": reason_of(no)}
-        record(parts, Tag.CREDENTIALS_RATE_LIMITED, Outcome.DENIED, circumstances, permit.proof, note)
-        raise
 
 
 def _issue(

@@ -13,7 +13,7 @@ from broker.errors import NotFound, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.evaluate.verdict import Objection, Refusal, StepUp
 from broker.flow import lease, roles
-from broker.flow.parts import Parts, proof_of, reason_of, record
+from broker.flow.parts import Parts, limited, proof_of, reason_of, record
 from broker.issue.console import SignIn
 from broker.issue.destination import Destination
 from broker.issue.issuer import IssueRefused, Lease
@@ -85,11 +85,11 @@ def hand_off(
     _, verdict = look(parts, session, role=role, circumstances=circumstances)
     if isinstance(verdict, Refusal):
         return verdict
+    proof = proof_of(session)
+    limited(parts, proof, circumstances, {"asked_for": role})
     wish = Wish(role=role, service=destination.service, region=destination.region)
     where = _where(wish.service, wish.region)
-    record(
-        parts, Tag.CONSOLE_LINK_CREATED, Outcome.DONE, circumstances, proof_of(session), {"asked_for": role, **where}
-    )
+    record(parts, Tag.CONSOLE_LINK_CREATED, Outcome.DONE, circumstances, proof, {"asked_for": role, **where})
     token, ends_at = parts.hand_offs.make(session, wish, parts.clock())
     return Link(token=token, ends_at=ends_at)
 

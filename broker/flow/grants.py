@@ -1,6 +1,8 @@
 """How an `aws-broker` program is signed in, through the same corridor: asked, answered, and written down.
 
-What a stranger sends to the token endpoint and what is nobody's is not recorded: there is no person to name.
+What a stranger sends to the token endpoint and what is nobody's is not recorded: there is no person to name. The end of
+a grant is written down before the grant ends: while the trail is away it stays (and gives no credentials: no audit, no
+credentials), and whoever comes again, the thief as well, is written down then.
 """
 
 from dataclasses import replace
@@ -51,7 +53,7 @@ def redeem(
         _refused(parts, no, circumstances)
         raise
     for old in tokens.displaced:
-        _ended(parts, old, circumstances, DISPLACED)
+        _end(parts, old, circumstances, DISPLACED)
     record(parts, Tag.CLI_SIGNED_IN, Outcome.ALLOWED, circumstances, proof_of(tokens.grant), _about(tokens.grant))
     return tokens
 
@@ -67,22 +69,27 @@ def refresh(parts: Parts, token: str, circumstances: Circumstances) -> Tokens:
 
 def end(parts: Parts, token: str, circumstances: Circumstances) -> None:
     """Log the program out; nothing happens where the token is nobody's. Raises `Unavailable`."""
-    ended = parts.grants.end(token, parts.clock())
-    if ended is not None:
-        _ended(parts, ended, circumstances, LOGGED_OUT)
+    grant = parts.grants.named_by(token, parts.clock())
+    if grant is not None:
+        _end(parts, grant, circumstances, LOGGED_OUT)
 
 
 def _refused(parts: Parts, no: GrantRefused, circumstances: Circumstances) -> None:
+    """Write it down, and end what was used twice. Raises `Unavailable` instead of the refusal: no tokens either way."""
     if no.session is None:
         return
-    tag = Tag.CLI_REUSE_DETECTED if no.reason is Why.REUSED else Tag.CLI_REFUSED
+    reused = no.reason is Why.REUSED
     note = {**_about(no.session), "reason": no.reason.value}
+    tag = Tag.CLI_REUSE_DETECTED if reused else Tag.CLI_REFUSED
     record(parts, tag, Outcome.DENIED, circumstances, proof_of(no.session), note)
+    if reused:  # check: grant-ended-by-second-use
+        parts.grants.end(no.session)
 
 
-def _ended(parts: Parts, grant: Session, circumstances: Circumstances, reason: str) -> None:
+def _end(parts: Parts, grant: Session, circumstances: Circumstances, reason: str) -> None:
     note = {**_about(grant), "reason": reason}
     record(parts, Tag.CLI_ENDED, Outcome.DONE, circumstances, proof_of(grant), note)
+    parts.grants.end(grant)
 
 
 def _about(session: Session) -> dict[str, str]:

@@ -12,7 +12,7 @@ from broker.challenge.proof import Method, Proof
 from broker.challenge.recovery import RecoveryCodes
 from broker.clock import Clock
 from broker.entitle.snapshot import Snapshot
-from broker.errors import BrokerError, NotSignedIn, Unavailable
+from broker.errors import BrokerError, NotSignedIn, TooManyAttempts, Unavailable
 from broker.evaluate.condition import Circumstances
 from broker.issue.console import Console
 from broker.issue.issuer import Issuer, IssueRefused
@@ -98,6 +98,16 @@ def factor_event(
     """What was wrong with a factor: told apart in the trail only."""
     note = {"method": method.value, "reason": reason_of(no)}
     record(parts, tag, outcome_of(no), circumstances, proof, note)
+
+
+def limited(parts: Parts, proof: Proof, circumstances: Circumstances, note: Mapping[str, str]) -> None:
+    """Count a lease, or a link to one: who may have one may not have any number. Raises `TooManyAttempts`."""
+    try:
+        parts.lease_limit.take(proof.person, circumstances.now)
+    except TooManyAttempts as no:
+        note = {**note, "reason": reason_of(no)}
+        record(parts, Tag.CREDENTIALS_RATE_LIMITED, Outcome.DENIED, circumstances, proof, note)
+        raise
 
 
 def who(proof: Proof) -> dict[str, str]:

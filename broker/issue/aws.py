@@ -55,7 +55,11 @@ class AwsSettings(BaseModel):
     budget: Duration = Field(timedelta(seconds=10), description="For all attempts in all regions together.")
     connections: int = Field(32, ge=1, le=256, description="Connections kept open to one region, at most.")
     leases_per_minute: int = Field(
-        30, ge=1, le=100_000, description="Leases that one person may take in a minute; then a minute's wait."
+        30,
+        ge=1,
+        le=100_000,
+        description="Leases, and links of `aws-broker console`, that one person may take in a minute; then a minute's "
+        "wait.",
     )
 
     console_proxy: str = Field(

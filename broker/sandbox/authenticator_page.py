@@ -6,7 +6,6 @@ its own name, so that no page of elsewhere can read it through a name that point
 """
 
 import base64
-import binascii
 import html
 import re
 import threading
@@ -197,7 +196,7 @@ def key_in(typed: str) -> str:
     key = re.sub(r"[\s-]", "", text).upper().rstrip("=")
     try:
         raw = base64.b32decode(key + "=" * (-len(key) % 8))
-    except binascii.Error:
+    except ValueError:  # also for letters that are none of ASCII
         return ""
     return key if len(raw) >= SHORTEST_KEY else ""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.authenticate.identity import PersonId
-from broker.sessions.session import Door, Limits, Session, SessionStore, key_of
+from broker.sessions.session import Door, Limits, Session, SessionStore, keep_from, key_of
 
 MOST = 5
 """For each person; the oldest goes."""
@@ -35,7 +35,10 @@ class HandOffs:
         self._store, self._limits, self._new_token = store, limits, new_token
 
     def make(self, session: Session, wish: Wish, now: datetime) -> tuple[str, datetime]:
-        """A token for the person of `session`, and when it ends. Raises `ValueError` for a session of nobody."""
+        """A token for the person of `session`, and when it ends.
+
+        Raises `ValueError` for a session of nobody, `NotSignedIn` for one that has ended meanwhile.
+        """
         if session.person is None:
             message = "nobody is signed in here"
             raise ValueError(message)
@@ -52,7 +55,7 @@ class HandOffs:
             notes={ROLE: wish.role, SERVICE: wish.service, REGION: wish.region},
         )
         until = made.ends_at(self._limits)
-        self._store.add(made, until=until)
+        keep_from(self._store, session, made, until=until)
         mine = [found for found in self._store.of_person(session.person) if found.door is Door.HANDOFF]
         for old in sorted(mine, key=lambda found: found.created_at, reverse=True)[MOST:]:
             self._store.drop(old.key)

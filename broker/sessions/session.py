@@ -14,6 +14,7 @@ from typing import Protocol
 
 from broker.authenticate.identity import Group, Identity, PersonId
 from broker.challenge.proof import Proof, Shown
+from broker.errors import NotSignedIn
 
 TOKEN_BYTES = 32
 ROUNDS = 5
@@ -25,11 +26,16 @@ class Door(StrEnum):
 
     BROWSER = "browser"
     CLI = "cli"
-    """The grant of one `aws-broker` program. Its tokens are in `grants.py`; it ends with the browser's sign-in."""
+    """The grant of one `aws-broker` program. Its tokens are in `grants.py`; it ends when the browser's sign-in would have,
+    at the latest, and stays when that browser signs out."""
     CODE = "code"
     """An authorization code: on its way from the browser to the program, once."""
     HANDOFF = "handoff"
     """A console link: on its way from the program to the browser of the same person, once."""
+
+
+ERRANDS = frozenset({Door.CODE, Door.HANDOFF})
+"""What is on its way, once and at once."""
 
 
 def nobody(groups: frozenset[Group]) -> bool:
@@ -91,7 +97,7 @@ class Session:
     def ends_at(self, limits: Limits) -> datetime:
         """When it dies if nothing happens until then. None outlives the sign-in that it comes from."""
         start = self.signed_in_at or self.created_at
-        if self.door in {Door.CODE, Door.HANDOFF}:
+        if self.door in ERRANDS:
             return min(start + limits.absolute, self.created_at + limits.errand)
         if self.door is Door.CLI:
             return start + limits.absolute
@@ -137,6 +143,20 @@ class SessionStore(Protocol):
 def key_of(token: str) -> str:
     """The key under which the session of this token is kept."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def keep_from(store: SessionStore, parent: Session, made: Session, *, until: datetime) -> None:
+    """Keep what was made from `parent`. Raises `NotSignedIn` where that has ended since it was read; then it is gone.
+
+    Kept first, and looked after the parent then. Whoever ends a session ends it before, or together with, what was
+    made from it: so either they find this, or here it is seen that the parent is gone. A parent that a parallel request
+    has put under a new key is taken for gone too: the next try finds it.
+    """
+    store.add(made, until=until)
+    if store.get(parent.key) is None:  # check: made-from-an-ended-session
+        store.drop(made.key)
+        message = "This session has ended."
+        raise NotSignedIn(message, remedy="Sign in again.")
 
 
 class Sessions:
@@ -199,30 +219,46 @@ class Sessions:
             return None
         return token, moved
 
-    def end(self, session: Session) -> None:
-        """Log out. Where another request has just put it under a new key, all sessions of the person end."""
+    def end(self, session: Session) -> list[Session]:
+        """Log out, and end what is on its way from this sign-in: codes and hand-offs, but no program that was let in.
+
+        Where another request has just put it under a new key, all sessions of the person end. What ended is returned,
+        but for what was on its way.
+        """
         if not self._store.drop(session.key) and session.person:  # check: session-moved-while-ended
-            self._store.drop_all(session.person)
+            return self._all(session.person)
+        for one in self._store.of_person(session.person) if session.person else []:
+            if one.door in ERRANDS and one.signed_in_at == session.signed_in_at:
+                self._store.drop(one.key)
+        return [session]
 
     def end_all(self, person: PersonId) -> int:
         """Log out everywhere; how many sessions there were."""
         return self._store.drop_all(person)
 
     def end_others(self, session: Session) -> list[Session]:
-        """End all sessions of this one's person but this one; those that ended.
-
-        One that was put under a new key meanwhile is looked for again; whoever goes on escaping takes this one along.
-        """
+        """End all sessions of this one's person but this one; those that ended, as `end_those` does."""
         if session.person is None:
             return []
+        return self.end_those(session.person, lambda one: one.key != session.key)
+
+    def end_those(self, person: PersonId, which: Callable[[Session], bool]) -> list[Session]:
+        """End the sessions of a person that `which` tells; those that ended.
+
+        One that was put under a new key meanwhile is looked for again; whoever goes on escaping takes all others along.
+        """
         ended: list[Session] = []
         for _ in range(ROUNDS):
-            others = [one for one in self._store.of_person(session.person) if one.key != session.key]
-            if not others:
+            theirs = [one for one in self._store.of_person(person) if which(one)]
+            if not theirs:
                 return ended
-            ended += [one for one in others if self._store.drop(one.key)]
-        self._store.drop_all(session.person)
-        return ended
+            ended += [one for one in theirs if self._store.drop(one.key)]
+        return ended + self._all(person)
+
+    def _all(self, person: PersonId) -> list[Session]:
+        theirs = self._store.of_person(person)
+        self._store.drop_all(person)
+        return theirs
 
     def of_person(self, person: PersonId) -> list[Session]:
         """A person's live sessions, newest first."""

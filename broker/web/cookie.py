@@ -62,6 +62,7 @@ class CookieSessions(SessionInterface):
         """The session of the request's cookie. Where there is none, `g` has the token of a cookie to come."""
         del app
         g.token, g.session, g.session_error, g.ended, g.bearer = "", None, None, False, False
+        g.admitted = False
         if request.path.startswith(COOKIELESS):
             return Notes({})
         sent = request.cookies.get(COOKIE, "")
@@ -105,7 +106,7 @@ class CookieSessions(SessionInterface):
                 g.token, g.session = self._sessions.start(replace(blank, notes=dict(session)))
         elif session.modified or g.token:
             self._note(session, now)
-        elif now - g.session.seen_at >= NOTE_EVERY:
+        elif _is_use() and now - g.session.seen_at >= NOTE_EVERY:
             try:
                 self._note(session, now)
             except Unavailable as error:  # it only ends a little earlier: no reason to take the answer back
@@ -113,11 +114,23 @@ class CookieSessions(SessionInterface):
 
     def _note(self, session: Notes, now: datetime) -> None:
         """What another request wrote meanwhile (who it is, read anew) stays; what has ended stays ended."""
-        notes, address = dict(session), self._address()
-        self._sessions.change(g.session, lambda kept: replace(kept, notes=notes, seen_at=now, address=address))
+        notes, address, is_use = dict(session), self._address(), _is_use()
+
+        def noted(kept: Session) -> Session:
+            kept = replace(kept, notes=notes)
+            if not is_use:  # check: idle-time-of-use
+                return kept
+            return replace(kept, seen_at=now, address=address)
+
+        self._sessions.change(g.session, noted)
 
     def _address(self) -> str:
         return str(client_address(self._proxies) or "")
+
+
+def _is_use() -> bool:
+    """Whether this request says that the person is there: admitted to a page, and not sent by a page of elsewhere."""
+    return g.admitted and request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
 
 
 def current_session() -> Session | None:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.wrappers import Response
 
@@ -93,6 +93,7 @@ def guard(app: Flask, parts: Parts, *, url: str, monitors: Sequence[IPv4Network 
             if led is None:
                 raise
             return led
+        g.admitted = request.endpoint != "static"
         return None
 
     app.before_request(check)

@@ -152,7 +152,10 @@ def _change() -> tuple[Callable[[Parts, Session, str], None], str]:
     """What the button that was pressed asks for. Raises `InvalidRequest`."""
     for name, change in (("star", star), ("unstar", unstar)):
         values = request.form.getlist(name)
-        if len(values) == 1 and 0 < len(values[0]) <= LONGEST_KEY:
-            return change, values[0]
+        if len(values) != 1 or not 0 < len(values[0]) <= LONGEST_KEY:
+            continue
+        if not values[0].isprintable():  # check: printable-role-key
+            break
+        return change, values[0]
     message = "The form is not complete."
     raise InvalidRequest(message, remedy="Load the page again.")

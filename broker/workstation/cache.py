@@ -19,7 +19,7 @@ from .deadline import Deadline
 from .failure import AWAY, CONFIG, DENIED, FAILED, SIGN_IN, STEP_UP, Failure
 from .roles import ARN, KEY, TYPED, fetch, matching, one
 from .server import Places, Server
-from .signedin import SignedIn
+from .signedin import SignedIn, Tokens
 
 AHEAD = 1200.0
 """Seconds. SDKs ask again for each request once less than 15 minutes are left (botocore); so nothing is served that
@@ -29,6 +29,11 @@ LAST = 60.0
 FAILURE, LONGEST_FAILURE = 5.0, 30.0
 """Seconds for which a failure is not asked for again; the longest that the broker can ask for."""
 KEPT_FAILURES = (DENIED, STEP_UP, AWAY)
+KEPT_MEMBERS = ("type", "title", "detail", "request_id", "condition", "rule")
+LONGEST_MEMBER = 200
+"""What is kept of the problem behind a failure: texts, as short as this."""
+LOCK, FAILED_BEFORE = "+lock", "+failed"
+"""What is added to a role's file name; `hot.slug` never gives a `+`, so that no role is filed under it."""
 KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
 SECRET = re.compile(r"[A-Za-z0-9/+=_-]{16,128}", re.ASCII)
 SESSION_TOKEN = re.compile(r"[A-Za-z0-9/+=_-]{16,8192}", re.ASCII)
@@ -108,11 +113,8 @@ class Cache:
         return self._get(typed)[0]
 
     def clear(self) -> None:
-        """Forget all credentials and failures. Locks stay: somebody may be waiting for one."""
-        if os.path.lexists(self._folder):
-            for name in os.listdir(private.folder(self._folder)):
-                if not name.endswith(".lock"):
-                    private.remove(os.path.join(self._folder, name))
+        """Forget all credentials and failures; for `SignedIn.keep` and `forget`."""
+        clear(self._folder)
 
     def ask(self, typed: str, duration: int | None = None) -> Credentials:
         """Credentials from the broker, past the cache."""
@@ -151,7 +153,7 @@ class Cache:
         found = self._kept(path)
         if found is not None and found[1] > self._now():
             return found
-        with private.locked(f"{path}.lock", self._deadline):
+        with private.locked(path + LOCK, self._deadline):
             found = self._kept(path)
             if found is not None and found[1] > self._now():
                 return found
@@ -165,18 +167,20 @@ class Cache:
 
     def _new(self, typed: str, path: str) -> Kept:
         """Ask, and keep the answer, good or bad. The caller holds the lock of `path`."""
-        self._same_failure_again(f"{path}.failed")
+        self._same_failure_again(path + FAILED_BEFORE)
         before = self._signed_in.tokens()
         try:
             found, until = self._fetched(typed)
         except Failure as failure:
-            self._keep_failure(f"{path}.failed", failure)
+            self._keep_failure(path + FAILED_BEFORE, failure, before)
             raise
-        after = self._signed_in.tokens()
-        if before is not None and after is not None and before.id == after.id:  # signed out meanwhile: nothing is left
-            head = f"aws-broker 1 {until:.0f} {found.expires:.0f}"
-            private.write(path, f"{head}\n{found.process_line}\n{json.dumps(found._asdict())}\n".encode())
-            private.remove(f"{path}.failed")
+        head = f"aws-broker 1 {until:.0f} {found.expires:.0f}"
+        data = f"{head}\n{found.process_line}\n{json.dumps(found._asdict())}\n".encode()
+        with self._signed_in.still(before) as same:
+            if not same:  # check: cache-of-this-sign-in
+                return found, until
+            _write(path, data)
+            private.remove(path + FAILED_BEFORE)
         return found, until
 
     def _fetched(self, typed: str) -> Kept:
@@ -208,11 +212,39 @@ class Cache:
         except (ValueError, KeyError, TypeError):
             return
 
-    def _keep_failure(self, path: str, failure: Failure) -> None:
-        if failure.code in KEPT_FAILURES:
-            until = self._now() + min(max(FAILURE, failure.retry_after), LONGEST_FAILURE - 1)
-            kept = {"until": until, "code": failure.code, "title": failure.title, "step": failure.step}
-            private.write(path, json.dumps({**kept, "problem": failure.problem}).encode())
+    def _keep_failure(self, path: str, failure: Failure, before: Tokens | None) -> None:
+        if failure.code not in KEPT_FAILURES:
+            return
+        until = self._now() + min(max(FAILURE, failure.retry_after), LONGEST_FAILURE - 1)
+        problem = {name: failure.problem.get(name) for name in KEPT_MEMBERS}
+        short = {name: text for name, text in problem.items() if isinstance(text, str) and len(text) <= LONGEST_MEMBER}
+        kept = {"until": until, "code": failure.code, "title": failure.title, "step": failure.step, "problem": short}
+        data = json.dumps(kept).encode()
+        with self._signed_in.still(before) as same:
+            if same:
+                _write(path, data)
+
+
+def _write(path: str, data: bytes) -> None:
+    """Keep what can be read again."""
+    if len(data) <= hot.LARGEST:
+        private.write(path, data)
+
+
+def clear(folder: str) -> None:
+    """Forget what is in a broker's folder. Locks stay: somebody may be waiting for one. Raises `Failure`."""
+    if os.path.lexists(folder):
+        for name in os.listdir(private.folder(folder)):
+            if not name.endswith(LOCK):
+                private.remove(os.path.join(folder, name))
+
+
+def folders(at: Places) -> list[str]:
+    """Of all brokers, also where the sign-in has ended before. To `clear`, when no sign-in is left.
+
+    That is why no lock is needed: whoever would write into one asks `SignedIn.still` first.
+    """
+    return [os.path.join(at.cache, name) for name in sorted(os.listdir(at.cache))] if os.path.isdir(at.cache) else []
 
 
 def leased(body: Checked, role: str) -> Credentials:

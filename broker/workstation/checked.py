@@ -57,7 +57,10 @@ class Checked:
             found = datetime.min  # noqa: DTZ901 (has no zone, so that it is refused below)
         if found.tzinfo is None:
             raise self.odd(name)
-        return found.astimezone(timezone.utc).timestamp()
+        try:
+            return found.astimezone(timezone.utc).timestamp()
+        except OverflowError as error:  # the year 10000 somewhere
+            raise self.odd(name) from error
 
     def part(self, name: str) -> Checked:
         """An object inside."""

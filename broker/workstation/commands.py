@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote
 
+from .cache import clear, folders
 from .configure import configure
-from .failure import AWAY, FAILED, OK, SIGN_IN, Failure
+from .failure import AWAY, CONFIG, FAILED, OK, SIGN_IN, Failure
 from .formats import FORMATS
 from .login import Asker, open_browser, sign_in
+from .private import remove
 from .roles import KEY, Role, check_typed, fetch, one
 from .run import Machine, put, say
 from .server import Remembered, places, remember
@@ -33,25 +37,26 @@ def login(asked: Namespace) -> int:
     """Sign in, unless somebody is."""
     ca_file = os.path.abspath(asked.ca_file) if asked.ca_file else ""
     machine = Machine(os.environ, server=asked.server, ca_file=ca_file)
-    _remember(machine, flag=asked.server)
     if not asked.force:
         found = _who(machine)
         if found is not None:
-            say(f"Signed in already, as {found.username}. For a new sign-in: aws-broker login --force")
+            _remember(machine, flag=asked.server)
+            say(f"Signed in already, as {found.who}. For a new sign-in: aws-broker login --force")
             return _show(found, machine, asked)
-    asker = Asker(not asked.no_browser, asked.timeout, machine.clock, lambda url: put(f"{url}\n"), say)
+    page = machine.signed_in().page(f"login-{secrets.token_hex(4)}")
+    asker = Asker(not asked.no_browser, asked.timeout, page, machine.clock, lambda url: put(f"{url}\n"), say)
     tokens = sign_in(machine.fresh_wire, asker, environ=machine.environ, now=machine.now)
     signed_in = machine.signed_in()
-    before = signed_in.tokens()
-    signed_in.keep(tokens)
-    machine.cache().clear()  # another person's, perhaps
+    before = signed_in.keep(tokens, clear=machine.cache().clear)  # another person's, perhaps
+    _remember(machine, flag=asked.server)  # not before: a name with a typo, or of a trap, is not the usual one
     if before is not None:
         try:
             signed_in.revoke(before)
         except Failure as failure:
             say(f"The sign-in from before could not be ended: {failure.line}")
     found = whoami(signed_in)
-    say(f"Signed in as {found.username} at {machine.server.url}.")
+    url = machine.server.url
+    say(f"Signed in as {found.who} at {url}. If that is not you: aws-broker logout --server {url}")
     return _show(found, machine, asked)
 
 
@@ -90,28 +95,55 @@ def status(asked: Namespace) -> int:
 
 def logout(asked: Namespace) -> int:
     """Forget everything of this machine's sign-in, and tell the broker."""
-    urls = everywhere(places(os.environ)) if asked.all else [_machine(asked).server.url]
-    worst = OK
-    for url in urls:
-        each = Machine(os.environ, server=url)
-        signed_in = each.signed_in()
-        if asked.everywhere:
-            ended = signed_in.post("/api/v1/sign-out-everywhere", {}).number("ended", 0, 1_000_000)
-            say(f"Ended {ended} sign-ins at {url}: browsers, programs, this one.")
-        tokens = signed_in.forget()
-        each.cache().clear()
-        if tokens is None:
-            say(f"Nobody was signed in at {url}.")
-            continue
-        try:
-            signed_in.revoke(tokens)
-            say(f"Signed out of {url}.")
-        except Failure as failure:
-            worst = failure.code if failure.code == AWAY else FAILED
-            say(f"Signed out here; {url} could not be told: {failure.line} End it there: {url}/sessions")
+    if not asked.all:
+        return _logout(_machine(asked).server.url, asked)
+    at = places(os.environ)
+    urls, broken = everywhere(at)
     if not urls:
         say("Nobody was signed in anywhere.")
-    return worst
+    steps = [partial(_logout, url, asked) for url in urls]
+    steps += [partial(_drop, path) for path in broken]
+    steps += [partial(_clear, folder) for folder in folders(at)]  # credentials outlive a sign-in
+    return next(filter(None, [_tried(step) for step in steps]), OK)
+
+
+def _tried(step: Callable[[], int]) -> int:
+    """The exit code of one of several: what goes wrong with it does not keep the others from being done."""
+    try:
+        return step()
+    except Failure as failure:
+        say(failure.line)
+        return failure.code
+
+
+def _drop(path: str) -> int:
+    remove(path)
+    say(f"{path} was broken, or open to others: it is removed. End that sign-in on the broker's page Sessions.")
+    return CONFIG
+
+
+def _clear(folder: str) -> int:
+    clear(folder)
+    return OK
+
+
+def _logout(url: str, asked: Namespace) -> int:
+    each = Machine(os.environ, server=url)
+    signed_in = each.signed_in()
+    if asked.everywhere:
+        ended = signed_in.post("/api/v1/sign-out-everywhere", {}).number("ended", 0, 1_000_000)
+        say(f"Ended {ended} sign-ins at {url}: browsers, programs, this one.")
+    tokens = signed_in.forget(clear=each.cache().clear)
+    if tokens is None:
+        say(f"Nobody was signed in at {url}.")
+        return OK
+    try:
+        signed_in.revoke(tokens)
+    except Failure as failure:
+        say(f"Signed out here; {url} could not be told: {failure.line} End it there: {url}/sessions")
+        return failure.code if failure.code == AWAY else FAILED
+    say(f"Signed out of {url}.")
+    return OK
 
 
 def roles(asked: Namespace) -> int:
@@ -172,7 +204,7 @@ def console(asked: Namespace) -> int:
         raise body.odd(member)
     if asked.output == "json":
         put(as_json({"url": url, "expires_at": body.text("expires_at", most=40)}))
-    elif asked.only_print or not open_browser(url, machine.environ, seconds=LAUNCH):
+    elif asked.only_print or not open_browser(url, machine.environ, page=signed_in.page("console"), seconds=LAUNCH):
         put(f"{url}\n")
     return OK
 

@@ -59,8 +59,11 @@ class Failure(Exception):
 
 
 def printable(text: str) -> str:
-    """Without what would steer a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    """Without what would steer a terminal, or cannot be written at all; lines and tabs stay.
+
+    All that is written passes here (`run.say`, `run.put`): most of it comes from the broker.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def one_line(text: str) -> str:

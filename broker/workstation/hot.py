@@ -8,7 +8,7 @@ An answer is a file: `aws-broker 1 FRESH-UNTIL EXPIRES` (epoch seconds), a line 
 line with what else is known. It is served only as long as it is fresh, see `cache.fresh_until`.
 
 The checks on what it reads: (1) both folders are folders, ours, and nobody else's, (2) the file is no symbolic link,
-(3) a plain file, (4) ours and closed to others, (5) not too large.
+(3) a plain file, (4) ours and closed to others (the configuration: not writable by them), (5) not too large.
 """
 
 import os
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROGRAM = "aws-broker"
-LARGEST = 16_384
-"""Bytes of an answer: AWS's tokens are documented to stay under 4,096."""
+LARGEST = 32_768
+"""Bytes of an answer, which has the session token twice: of 8,192 characters at most, and AWS's stay under 4,096."""
+LONGEST = 150
+"""Characters of a name that is filed as it is: file systems take 255, with what `private` adds to it."""
 UID = os.geteuid() if hasattr(os, "geteuid") else -1
 """-1 where files have no such owner (Windows): there the profile's folder is the user's own."""
 KIND, FOLDER, FILE = 0o170000, 0o040000, 0o100000
 """As in `stat`."""
+WRITABLE = 0o022
+"""What nobody else may do with the configuration: it is no secret, but it says where to go."""
 FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -38,9 +42,17 @@ class Unsafe(Exception):
 
 
 def slug(text: str) -> str:
-    """A file name for `text` (ASCII): another one for each text, also where case does not count."""
+    """A file name for `text` (ASCII): another one for each text, also where case does not count; never with a `+`.
+
+    A long one ends in `=` and a hash, which stands in no short one.
+    """
     safe = "abcdefghijklmnopqrstuvwxyz0123456789.-"
-    return "".join(c if c in safe else "_" + (c.lower() if c.isalpha() else f"{ord(c):02x}") for c in text)
+    made = "".join(c if c in safe else "_" + (c.lower() if c.isalpha() else f"{ord(c):02x}") for c in text)
+    if len(made) <= LONGEST:
+        return made
+    import hashlib  # noqa: PLC0415 (slow to import, and rarely needed)
+
+    return f"{made[:80]}={hashlib.sha256(made.encode()).hexdigest()}"
 
 
 def base(environ: "Mapping[str, str]", variable: str, *usual: str) -> str:
@@ -60,14 +72,17 @@ def check_folder(path: str) -> None:
         raise Unsafe(path, "open to others")
 
 
-def read(path: str, limit: int = LARGEST) -> bytes:
-    """The whole file. Raises `Unsafe`, and `OSError` (ELOOP for a symbolic link)."""
+def read(path: str, limit: int = LARGEST, others: int = 0o077) -> bytes:
+    """The whole file; nobody else may do with it what the bits `others` allow.
+
+    Raises `Unsafe`, and `OSError` (ELOOP for a symbolic link).
+    """
     descriptor = os.open(path, FLAGS)
     try:
         found = os.fstat(descriptor)
         if found.st_mode & KIND != FILE:  # check: workstation-file-kind
             raise Unsafe(path, "no plain file")
-        if UID >= 0 and (found.st_uid != UID or found.st_mode & 0o077):  # check: workstation-file-owner-only
+        if UID >= 0 and (found.st_uid != UID or found.st_mode & others):  # check: workstation-file-owner-only
             raise Unsafe(path, "open to others")
         if found.st_size > limit:  # check: workstation-file-size
             raise Unsafe(path, "too large")
@@ -77,20 +92,20 @@ def read(path: str, limit: int = LARGEST) -> bytes:
 
 
 def usual_server(environ: "Mapping[str, str]") -> str:
-    """The broker that is meant when none is named: of the environment, else of the configuration file, else ''."""
+    """The broker that is meant when none is named: of the environment, else of the configuration file, else ''.
+
+    Raises as `read` does: who writes that file chooses whose credentials are served.
+    """
     named = environ.get("AWS_BROKER_SERVER", "")
     if named:
         return named
-    try:
-        with open(os.path.join(base(environ, "XDG_CONFIG_HOME", ".config"), "config"), "rb") as file:
-            for line in file.read(LARGEST).decode("utf-8", "replace").splitlines():
-                if line.startswith("["):
-                    break
-                name, equals, value = line.partition("=")
-                if equals and name.strip() == "server":
-                    return value.strip()
-    except OSError:
-        pass
+    found = read(os.path.join(base(environ, "XDG_CONFIG_HOME", ".config"), "config"), others=WRITABLE)
+    for line in found.decode("utf-8", "replace").splitlines():
+        if line.startswith("["):
+            break
+        name, equals, value = line.partition("=")
+        if equals and name.strip() == "server":
+            return value.strip()
     return ""
 
 

@@ -5,7 +5,7 @@ answered with nothing and does not end the waiting, and nobody who is slow or lo
 
 The checks on a request: (1) its head is whole and small, (2) GET, (3) for this host and port by number, so that no
 name leads here (DNS rebinding), (4) not a script's: no Origin, and a navigation where the browser says which, (5) the
-secret path. The first that passes is the only one: the listener closes.
+secret path, and a small query. The first that passes is the only one: the listener closes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from .failure import CANCELLED, CONFIG, Failure
 
 LARGEST = 8192
 """Bytes of a request's head."""
+FIELDS = 20
+"""In its query."""
 SLOW = 5.0
 """Seconds for a request's head."""
 MOST = 16
@@ -145,7 +147,15 @@ class Listener:
         path, _, query = target.partition("?")
         if not compare_digest(path, self._path):  # check: listener-path
             return None
-        return single(parse_qsl(query, keep_blank_values=True, max_num_fields=20))
+        return _fields(query)
+
+
+def _fields(query: str) -> dict[str, str] | None:
+    """None for more than there can be."""
+    try:
+        return single(parse_qsl(query, keep_blank_values=True, max_num_fields=FIELDS))
+    except ValueError:
+        return None
 
 
 def single(pairs: list[tuple[str, str]]) -> dict[str, str]:

@@ -17,10 +17,12 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hmac import compare_digest
+from html import escape
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from . import private
 from .checked import Checked
 from .failure import CANCELLED, DENIED, FAILED, Failure, one_line
 from .listener import Listener
@@ -30,6 +32,10 @@ from .wire import Wire, refused
 
 METADATA = "/.well-known/oauth-authorization-server"
 CODE = re.compile(r"[\x21-\x7e]{8,1024}", re.ASCII)
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}"><title>aws-broker</title>
+<p><a href="{url}">Go on to the broker</a></html>
+"""
 URL = re.compile(r"https?://[\x21-\x7e]{1,1000}", re.ASCII)
 
 
@@ -116,6 +122,8 @@ class Asker(NamedTuple):
     """Open the system's browser; else only say the URL."""
     seconds: float
     """How long to wait for the person."""
+    page: str
+    """The file that leads the browser to the URL."""
     clock: Callable[[], float]
     """Monotonic."""
     url: Callable[[str], None]
@@ -143,6 +151,7 @@ def sign_in(wire: Callable[[], Wire], asker: Asker, *, environ: Mapping[str, str
         parameters, tell = listener.wait(asker.clock, asker.clock() + asker.seconds)
     finally:
         listener.close()
+        private.remove(asker.page)
     well = False
     try:
         code = code_of(parameters, expected_state=pkce.state, expected_issuer=server.url)
@@ -166,8 +175,8 @@ def sign_in(wire: Callable[[], Wire], asker: Asker, *, environ: Mapping[str, str
 
 def _ask(url: str, asker: Asker, port: int, environ: Mapping[str, str]) -> None:
     if asker.browser and _has_browser(environ):
-        asker.say(f"Opening your browser. If nothing opens, go to:\n  {url}")
-        open_browser(url, environ)
+        asker.say(f"Opening your browser. If nothing opens, or it may not read the page, go to:\n  {url}")
+        open_browser(url, environ, page=asker.page)
         return
     asker.say("Open this address in a browser on this machine:")
     asker.url(url)
@@ -181,16 +190,20 @@ def _has_browser(environ: Mapping[str, str]) -> bool:
     return bool(graphical) or sys.platform in {"darwin", "win32"} or "WSL_DISTRO_NAME" in environ
 
 
-def open_browser(url: str, environ: Mapping[str, str], *, seconds: float = 0.0) -> bool:
+def open_browser(url: str, environ: Mapping[str, str], *, page: str, seconds: float = 0.0) -> bool:
     """Open the system's browser, if there is one; wait at most `seconds`: some return only when they are closed.
 
-    In a process of its own, so that nothing that a browser prints gets into our data.
+    In a process of its own, so that nothing that a browser prints gets into our data. Every user of this machine can
+    read the arguments of all processes, and whoever has the URL could answer in the person's place: so they name the
+    file `page`, which is the person's alone, and that leads there. The caller removes it.
     """
+    import pathlib  # noqa: PLC0415 (as below)
     import subprocess  # noqa: PLC0415 (slow to import, and only needed with a browser)
 
     if not _has_browser(environ):
         return False
-    command = [sys.executable, "-I", "-m", "webbrowser", url]
+    private.write(page, PAGE.format(url=escape(url)).encode())
+    command = [sys.executable, "-I", "-m", "webbrowser", pathlib.Path(page).as_uri()]
     nothing = subprocess.DEVNULL
     opening = subprocess.Popen(command, env=environ, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 (ours)
     with suppress(subprocess.TimeoutExpired):
@@ -199,6 +212,6 @@ def open_browser(url: str, environ: Mapping[str, str], *, seconds: float = 0.0) 
 
 
 def device() -> str:
-    """The name under which the person knows this machine; printable, at most 64 characters."""
-    name = "".join(c for c in socket.gethostname() if c.isascii() and c.isprintable())[:64].strip()
+    """The name under which the person knows this machine; printable ASCII, as the broker wants it, at most 64."""
+    name = "".join(c if c.isascii() and c.isprintable() else "-" for c in socket.gethostname())[:64].strip()
     return name or os.name

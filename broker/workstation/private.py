@@ -52,7 +52,7 @@ def read(path: str, limit: int = hot.LARGEST) -> bytes | None:
 
 def write(path: str, data: bytes) -> None:
     """Put `data` in the place of the file at once and whole. Its folder is ours; the caller holds its lock."""
-    new = path + ".new"
+    new = path + "+new"
     try:
         with suppress(FileNotFoundError):
             os.unlink(new)
@@ -67,9 +67,12 @@ def write(path: str, data: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove it, if it is there."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)
+    """Remove it, if it is there. Raises `Failure`."""
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+    except OSError as error:
+        raise Failure(CONFIG, f"{path} cannot be removed: {error.strerror}.", step="Look at it.") from error
 
 
 def _remove(path: str) -> str:

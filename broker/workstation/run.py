@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from .arguments import parser
 from .cache import Cache
 from .deadline import Deadline
-from .failure import FAILED, INTERRUPTED, Failure, one_line
+from .failure import FAILED, INTERRUPTED, Failure, one_line, printable
 from .server import Places, Remembered, Server, chosen, places, remembered
 from .signedin import SignedIn
 from .wire import Wire
@@ -50,13 +50,13 @@ class Machine:
 
 def say(text: str) -> None:
     """To the person, and never into the data."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
 
 
 def put(text: str) -> None:
     """Data."""
-    sys.stdout.write(text)
+    sys.stdout.write(printable(text))
     sys.stdout.flush()
 
 

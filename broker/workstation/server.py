@@ -90,14 +90,14 @@ def remembered(at: Places) -> Remembered:
     """What was written there; nothing when there is no file. Raises `Failure`."""
     path = os.path.join(at.config, "config")
     try:
-        with open(path, encoding="utf-8") as file:
-            if hot.UID >= 0 and os.fstat(file.fileno()).st_mode & 0o022:  # check: workstation-config-writable
-                raise Failure(CONFIG, f"{path} can be written by others.", step=f"Run: chmod go-w {path}")
-            lines = file.read(hot.LARGEST).splitlines()
+        lines = hot.read(path, others=hot.WRITABLE).decode().splitlines()
     except FileNotFoundError:
         return Remembered()
-    except (OSError, ValueError) as error:
-        raise Failure(CONFIG, f"{path} cannot be read.", step="Correct or remove it.") from error
+    except hot.Unsafe as error:
+        step = f"If what it says is yours: chmod go-w {path}; else remove it."
+        raise Failure(CONFIG, f"{error}, and is not used.", step=step) from error
+    except (OSError, ValueError) as error:  # a symbolic link, too
+        raise Failure(CONFIG, f"{path} cannot be read.", step="Correct or remove it; it may not be a link.") from error
     server, section = "", ""
     files: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), start=1):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ from . import hot, private
 from .checked import Checked
 from .deadline import Deadline
 from .failure import CONFIG, SIGN_IN, Failure
-from .server import Places, Server
+from .server import Places, Server, parsed
 from .wire import Answer, Lost, Wire, refused
 
 CLIENT_ID = "aws-broker"
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,1024}", re.ASCII)
 PATH = re.compile(r"/[A-Za-z0-9/._-]{1,200}", re.ASCII)
+PAGE = ".html"
 EARLY = 30.0
 """Seconds before its end from which an access token is not used any more."""
 
@@ -71,25 +73,37 @@ class SignedIn:
         if not os.path.lexists(self._folder):
             return None
         private.folder(self._folder)
-        found = private.read(self._path)
-        if found is None:
-            return None
-        try:
-            return Tokens(**json.loads(found))
-        except (ValueError, TypeError) as error:
-            raise Failure(CONFIG, f"{self._path} is broken.", step=f"Run: rm {self._path}") from error
+        return _read(self._path)
 
-    def keep(self, tokens: Tokens) -> None:
-        """A new sign-in takes the place of the old one."""
+    def keep(self, tokens: Tokens, *, clear: Callable[[], None]) -> Tokens | None:
+        """A new sign-in takes the place of the old one, when `clear` has removed what that one got; it is returned."""
         with private.locked(self._lock, self._deadline):
+            found = self.tokens()
+            clear()
             self._write(tokens)
+            return found
 
-    def forget(self) -> Tokens | None:
-        """End it here; what was there, to revoke."""
+    def forget(self, *, clear: Callable[[], None]) -> Tokens | None:
+        """End it here, and `clear` what it got; what was there, to revoke."""
         with private.locked(self._lock, self._deadline):
             found = self.tokens()
             private.remove(self._path)
+            for name in os.listdir(self._folder):
+                if name.endswith(PAGE):
+                    private.remove(os.path.join(self._folder, name))
+            clear()
             return found
+
+    @contextmanager
+    def still(self, before: Tokens | None) -> Iterator[bool]:
+        """Whether the sign-in is the one that it was; it stays so inside, for `keep` and `forget` wait."""
+        with private.locked(self._lock, self._deadline):
+            found = self.tokens()
+            yield before is not None and found is not None and before.id == found.id
+
+    def page(self, name: str) -> str:
+        """The path of a page that leads the browser somewhere; `forget` removes it."""
+        return os.path.join(private.folder(self._folder), name + PAGE)
 
     def revoke(self, tokens: Tokens) -> None:
         """End it at the broker (RFC 7009)."""
@@ -149,7 +163,8 @@ class SignedIn:
                     else f"Your sign-in at {self._server.url} has ended."
                 )
             if answer.status != HTTPStatus.OK:
-                self._write(found)
+                if answer.is_a_no:
+                    self._write(found)
                 raise refused(answer, self._server)
             new = renewal(Checked(answer.body, "token"), found, self._now())
             self._write(new)
@@ -163,12 +178,31 @@ class SignedIn:
         return Failure(SIGN_IN, title, step=f"Run: aws-broker login --server {self._server.url}")
 
 
-def everywhere(at: Places) -> list[str]:
-    """The URL of every broker that somebody is signed in to here."""
-    if not os.path.lexists(at.state):
-        return []
-    files = [private.read(os.path.join(at.state, name, "session")) for name in sorted(os.listdir(at.state))]
-    return [Tokens(**json.loads(file)).server for file in files if file is not None]
+def _read(path: str) -> Tokens | None:
+    found = private.read(path)
+    if found is None:
+        return None
+    try:
+        tokens = Tokens(**json.loads(found))
+        parsed(tokens.server)
+    except (ValueError, TypeError, AttributeError, Failure) as error:
+        raise Failure(CONFIG, f"{path} is broken.", step=f"Run: rm {path}") from error
+    return tokens
+
+
+def everywhere(at: Places) -> tuple[list[str], list[str]]:
+    """(the URL of every broker that somebody is signed in to here, the files from which none can be read)."""
+    urls: list[str] = []
+    broken: list[str] = []
+    for name in sorted(os.listdir(at.state)) if os.path.isdir(at.state) else ():
+        path = os.path.join(at.state, name, "session")
+        try:
+            found = _read(path)
+        except Failure:
+            broken.append(path)
+        else:
+            urls += [found.server] if found is not None else []
+    return urls, broken
 
 
 def renewal(body: Checked, before: Tokens, now: float) -> Tokens:

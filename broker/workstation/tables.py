@@ -27,8 +27,8 @@ def pairs(rows: Mapping[str, str]) -> str:
 
 
 def as_json(found: Any) -> str:  # noqa: ANN401 (JSON)
-    """Indented."""
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    """Indented, and ASCII: what would steer a terminal is escaped, and nothing is lost."""
+    return json.dumps(found, indent=2) + "\n"
 
 
 def as_csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .failure import one_line
 from .signedin import SignedIn
 
 
@@ -17,6 +18,14 @@ class WhoAmI(NamedTuple):
     session_name: str
     signed_in_at: str
     factors: tuple[str, ...]
+
+    @property
+    def who(self) -> str:
+        """The person and the account, on one line: so that somebody else's is noticed."""
+        account = f"{self.username}, {self.provider}"
+        return one_line(
+            f"{self.display_name} ({account})" if self.display_name else f"{self.username} ({self.provider})"
+        )
 
     @property
     def lines(self) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from .deadline import Deadline
-from .failure import AWAY, CONFIG, DENIED, FAILED, SIGN_IN, STEP_UP, Failure, one_line
+from .failure import AWAY, CONFIG, DENIED, FAILED, SIGN_IN, STEP_UP, TYPE, Failure, one_line
 from .server import Server
 from .version import VERSION
 
@@ -32,7 +32,10 @@ SILENCE = 10.0
 LARGEST = 4 * 1024 * 1024
 """Bytes of an answer: ten times the list of a person with 1,000 roles."""
 AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+NOTHING_DONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 LATER = "Try again in a moment."
+LONGEST_TITLE, LONGEST_DETAIL = 200, 800
+"""Characters that are shown."""
 
 
 class Answer(NamedTuple):
@@ -42,9 +45,17 @@ class Answer(NamedTuple):
     body: Mapping[str, Any]
     retry_after: int = 0
 
+    @property
+    def is_a_no(self) -> bool:
+        """Whether the broker itself says that nothing was done: no proxy, and no error on the way."""
+        ours = str(self.body.get("type", "")).startswith(TYPE)
+        return (ours and self.status in NOTHING_DONE) or (
+            self.status == HTTPStatus.BAD_REQUEST and isinstance(self.body.get("error"), str)
+        )
+
 
 class Lost(Failure):
-    """The request was sent, and its answer did not arrive: it may have counted."""
+    """The request was sent, and the broker's own answer did not arrive: it may have counted."""
 
 
 class Wire:
@@ -104,12 +115,12 @@ class Wire:
         return Answer(answer.status, self._understood(answer.status, data), retry_after)
 
     def _understood(self, status: int, data: bytes) -> Mapping[str, Any]:
-        """The JSON object in an answer. Raises `Failure`, also for a redirect."""
+        """The JSON object in an answer. Raises `Lost`, also for a redirect: a proxy may say so."""
         step = f"Is {self.server.url} the broker's address? Otherwise tell its operators."
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:  # check: workstation-redirect
-            raise Failure(FAILED, f"{self.server.url} sends us elsewhere, which is not followed.", step=step)
+            raise Lost(FAILED, f"{self.server.url} sends us elsewhere, which is not followed.", step=step)
         if len(data) > LARGEST:  # check: workstation-answer-size
-            raise Failure(FAILED, f"{self.server.url} answers too much.", step=step)
+            raise Lost(FAILED, f"{self.server.url} answers too much.", step=step)
         try:
             body = json.loads(data) if data.strip() else {}
         except (ValueError, RecursionError):
@@ -117,8 +128,8 @@ class Wire:
         if isinstance(body, dict):
             return body
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Failure(AWAY, f"{self.server.url} answers with an error ({status}).", step=LATER)
-        raise Failure(FAILED, f"{self.server.url} does not answer as a broker does ({status}).", step=step)
+            raise Lost(AWAY, f"{self.server.url} answers with an error ({status}).", step=LATER)
+        raise Lost(FAILED, f"{self.server.url} does not answer as a broker does ({status}).", step=step)
 
     def _connection(self, seconds: float) -> http.client.HTTPConnection:
         proxy = self._proxy()
@@ -192,14 +203,14 @@ def _why(error: Exception) -> str:
 
 
 def _seconds(text: str) -> int:
-    return min(int(text), 3600) if text.isascii() and text.isdigit() else 0
+    return min(int(text[:9]), 3600) if text.isascii() and text.isdigit() else 0
 
 
 def refused(answer: Answer, server: Server) -> Failure:
     """What an answer other than 200 means here."""
     body = answer.body
-    title = one_line(str(body.get("title") or f"{server.url} answers with an error ({answer.status})."))
-    detail = one_line(str(body.get("detail") or ""))
+    title = one_line(str(body.get("title") or f"{server.url} answers with an error ({answer.status})."))[:LONGEST_TITLE]
+    detail = one_line(str(body.get("detail") or ""))[:LONGEST_DETAIL]
     login = f"aws-broker login --server {server.url}"
     kind = str(body.get("type", "")).rpartition(":")[2]
     if answer.status == HTTPStatus.UNAUTHORIZED:

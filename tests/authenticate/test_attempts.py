@@ -1,5 +1,6 @@
 """The arithmetic of how often somebody may try."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -38,6 +39,23 @@ def test_no_stretch_as_long_as_the_window_holds_twice_the_tries(rule: AttemptRul
     times = allowed_times(rule, gaps)
     for index, first in enumerate(times):
         assert sum(first <= time < first + rule.window for time in times[index:]) <= max(2 * rule.tries - 1, 1)
+
+
+@some
+@given(RULES, GAPS)
+def test_where_it_slides_no_stretch_as_long_as_the_window_holds_more_than_the_tries(
+    rule: AttemptRule, gaps: list[int]
+) -> None:
+    times = allowed_times(replace(rule, slides=True, longest_wait=max(rule.longest_wait, rule.window)), gaps)
+    for index, first in enumerate(times):
+        assert sum(first <= time < first + rule.window for time in times[index:]) <= rule.tries
+
+
+def test_at_the_seam_of_two_windows_only_one_that_slides_holds() -> None:
+    gaps = [0, 899, 1, 6, 6, 6]
+    fixed, sliding = (allowed_times(AttemptRule(tries=3, slides=slides), gaps) for slides in (False, True))
+    assert [(at - NOON).seconds for at in fixed] == [0, 899, 900, 906, 912]
+    assert [(at - NOON).seconds for at in sliding] == [0, 899, 900]
 
 
 @some

@@ -265,3 +265,23 @@ def test_tries_at_a_locked_account_count_for_the_account_too(
             provider.authenticate("ada", "wrong")
     with pytest.raises(TooManyAttempts):
         provider.authenticate(world.principal("ada.lovelace"), "wrong")
+
+
+def test_where_the_directory_does_not_lock_a_reset_frees_every_known_browser(
+    timed: Callable[[int], tuple[SandboxWorld, Hand]],
+) -> None:
+    """Their counts are apart, and nobody has a list of them."""
+    world, hand = timed(0)
+    settings = world.settings(attempt_tries=1)
+    provider = world.closing(LdapProvider(PROVIDER, settings, attempts=MemoryAttempts(), clock=hand))
+    browsers = [lambda _: "one", lambda _: "two"]
+    for rounds in range(2):
+        for known in browsers:
+            with pytest.raises(SignInRefused):
+                provider.authenticate("ada", "wrong", known)
+            with pytest.raises(TooManyAttempts):
+                provider.authenticate("ada", PASSWORD, known)
+        hand.now += timedelta(seconds=1)
+        provider.forgive(provider.lookup("ada").subject)
+        subjects = {provider.authenticate("ada", PASSWORD, known).subject for known in browsers}
+        assert len(subjects) == 1, rounds

@@ -254,11 +254,32 @@ def test_how_many_tries_each_has(threshold: int, strangers: int, known: int, bes
 
 def test_where_a_directory_does_not_tell_its_count_both_together_stay_within_the_configured_tries() -> None:
     for tries in range(1, 51):
-        policy = LockoutPolicy(threshold=tries + 1, window=timedelta(0), counts=False)
+        policy = LockoutPolicy(threshold=tries + 1, window=AttemptRule().window, counts=False)
         strangers = rule_for_account(AttemptRule(tries=tries), policy, None, NOON)
         known = rule_for_known(AttemptRule(tries=tries), policy, None, NOON)
         assert strangers is not None
         assert strangers.tries + (known.tries if known and policy.reserve else 0) == tries
+        assert all(rule.slides and rule.window > AttemptRule().window for rule in (strangers, known) if rule)
+
+
+@some
+@given(
+    st.integers(3, 12), st.lists(st.tuples(st.sampled_from([1, 60, 420, 895, 900, 911]), st.booleans()), max_size=80)
+)
+def test_a_directory_that_counts_in_a_window_of_its_own_is_never_brought_to_its_limit(
+    tries: int, steps: list[tuple[int, bool]]
+) -> None:
+    """ppolicy: pwdMaxFailure one above `attempt_tries`, pwdFailureCountInterval as long as the broker's window."""
+    rule = AttemptRule(tries=tries)
+    policy = LockoutPolicy(threshold=tries + 1, window=rule.window, counts=False)
+    stores, now, sent = {True: Attempts(), False: Attempts()}, NOON, list[datetime]()
+    for gap, is_known in steps:
+        now += timedelta(seconds=gap)
+        own = (rule_for_known if is_known else rule_for_account)(rule, policy, None, now)
+        assert own is not None
+        stores[is_known], taken = take(stores[is_known], now, own)
+        sent = [at for at in sent if now - at < rule.window] + [now] * taken.allowed
+        assert len(sent) < policy.threshold
 
 
 @some

@@ -9,12 +9,24 @@ import pytest
 from builders import MINUTE
 from corridor import Corridor, Somebody
 
+from broker.authenticate.identity import PersonId
 from broker.authenticate.provider import Reason, SignInRefused
 from broker.errors import NotSignedIn
 from broker.flow import present
 from broker.flow.operate import end_sessions, reset_factors
-from broker.flow.sessions import BY_PERSON, EVERYWHERE, ID_LENGTH, end_everywhere, end_one, end_others, mine
+from broker.flow.sessions import (
+    BY_PERSON,
+    DISPLACED,
+    EVERYWHERE,
+    ID_LENGTH,
+    MOST_HALF,
+    end_everywhere,
+    end_one,
+    end_others,
+    mine,
+)
 from broker.record.event import Outcome, Tag
+from broker.record.trail import Query
 from broker.sessions.grants import Tokens
 from broker.sessions.handoff import Wish
 from broker.sessions.session import Door, Session
@@ -101,7 +113,7 @@ def test_a_program_notices_the_change_of_a_password_by_itself(corridor: Corridor
     assert refused.value.reason is Reason.PASSWORD_CHANGED
     (event,) = corridor.events(moment)
     assert (event.tag, event.outcome, event.reason) == (
-        Tag.SESSION_ENDED,
+        Tag.CLI_ENDED,
         Outcome.DENIED,
         "password-changed-since-sign-in",
     )
@@ -115,6 +127,63 @@ def test_whoever_changed_the_password_minutes_before_stays_signed_in(corridor: C
     session = corridor.session(replace(person, password="new-1"))
     corridor.clock.advance(ROUND)
     assert present(corridor.parts, session, corridor.moment(), grace=MINUTE).person == session.person
+
+
+@pytest.mark.parametrize("through", ["browser", "program"])
+def test_what_is_left_of_an_old_password_ends_nothing_that_began_with_the_new_one(
+    corridor: Corridor, through: str
+) -> None:
+    person = corridor.person(enrolled=True, for_good=True)
+    old = corridor.session(person)
+    grant = program(corridor, old).grant
+    corridor.clock.advance(2 * MINUTE)
+    corridor.world.directory.set_password(person.account, "new-1")
+    corridor.clock.advance(2 * MINUTE)
+    new = corridor.session(replace(person, password="new-1"))
+    moment = corridor.moment()
+    with pytest.raises(SignInRefused):
+        present(corridor.parts, old if through == "browser" else grant, moment, grace=MINUTE)
+    assert [corridor.reload(one) for one in (old, grant)] == [None, None]
+    assert corridor.reload(new) == new
+    assert sorted(corridor.tags(moment)) == [Tag.CLI_ENDED, Tag.SESSION_ENDED]
+    assert {event.reason for event in corridor.events(moment)} == {Reason.PASSWORD_CHANGED.value}
+
+
+def test_an_account_that_may_no_longer_sign_in_takes_the_newest_session_along(corridor: Corridor) -> None:
+    person = corridor.person(enrolled=True, for_good=True)
+    old = corridor.session(person)
+    corridor.clock.advance(2 * MINUTE)
+    new = corridor.session(person)
+    corridor.world.directory.disable(person.account)
+    moment = corridor.moment()
+    with pytest.raises(SignInRefused):
+        present(corridor.parts, old, moment, grace=MINUTE)
+    assert [corridor.reload(one) for one in (old, new)] == [None, None]
+    assert corridor.tags(moment) == [Tag.SESSION_ENDED] * 2
+
+
+def test_the_end_of_a_session_whose_provider_is_gone_is_written_down(corridor: Corridor) -> None:
+    session = corridor.session(corridor.person(enrolled=True))
+    corridor.clock.advance(ROUND)
+    moment = corridor.moment()
+    with pytest.raises(NotSignedIn):
+        present(replace(corridor.parts, providers={}), session, moment, grace=MINUTE)
+    assert corridor.reload(session) is None
+    (event,) = corridor.events(moment)
+    assert (event.tag, event.outcome, event.reason) == (Tag.SESSION_ENDED, Outcome.DENIED, "provider-not-configured")
+
+
+def test_of_sign_ins_without_a_second_factor_the_oldest_goes_and_whole_ones_stay(corridor: Corridor) -> None:
+    person = corridor.person(enrolled=True, for_good=True)
+    whole = corridor.session(person)
+    half = []
+    for _ in range(MOST_HALF + 1):
+        corridor.clock.advance(timedelta(seconds=1))
+        half.append(corridor.password_shown(person))
+    assert [corridor.reload(one) is not None for one in half] == [False] + [True] * MOST_HALF
+    assert corridor.reload(whole) is not None
+    events = corridor.search(Query(tag=Tag.SESSION_ENDED))
+    assert [event.actor for event in events if event.reason == DISPLACED] == [whole.person]
 
 
 # --- my sessions
@@ -162,6 +231,53 @@ def test_nobody_ends_what_is_somebody_elses_or_gone(corridor: Corridor) -> None:
         assert corridor.tags(moment) == []
     assert corridor.reload(other)
     assert corridor.reload(session)
+
+
+def test_one_that_ends_by_itself_meanwhile_takes_nothing_along(
+    corridor: Corridor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button was pressed twice: the second finds the session and it is gone before it is ended."""
+    person = corridor.person(enrolled=True, for_good=True)
+    session, other, lost = corridor.session(person), corridor.session(person), corridor.session(person)
+    listed, real = list[int](), corridor.parts.sessions.of_person
+
+    def late(owner: PersonId) -> list[Session]:
+        found: list[Session] = real(owner)
+        if not listed:
+            listed.append(len(found))
+            assert corridor.broker.storage.sessions.drop(lost.key)
+        return found
+
+    monkeypatch.setattr(corridor.parts.sessions, "of_person", late)
+    moment = corridor.moment()
+    assert end_one(corridor.parts, session, lost.key[:ID_LENGTH], moment) is False
+    assert listed
+    assert [corridor.reload(one) for one in (session, other)] == [session, other]
+    assert corridor.tags(moment) == [], "who ended it wrote it down"
+
+
+def test_one_that_is_put_under_a_new_key_meanwhile_does_not_escape(
+    corridor: Corridor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows the password shows a factor in the moment in which the session is ended."""
+    person = corridor.person(enrolled=True, for_good=True)
+    session, lost = corridor.session(person), corridor.session(person)
+    moved, real = list[Session](), corridor.parts.sessions.of_person
+
+    def late(owner: PersonId) -> list[Session]:
+        found: list[Session] = real(owner)
+        if not moved:
+            rotated = corridor.parts.sessions.rotate(lost)
+            assert rotated is not None
+            moved.append(rotated[1])
+        return found
+
+    monkeypatch.setattr(corridor.parts.sessions, "of_person", late)
+    moment = corridor.moment()
+    assert end_one(corridor.parts, session, lost.key[:ID_LENGTH], moment) is False
+    assert corridor.reload(moved[0]) is None
+    assert corridor.reload(session) == session
+    assert corridor.tags(moment) == [Tag.SESSION_ENDED]
 
 
 def test_all_others_end_and_this_one_stays(corridor: Corridor) -> None:

@@ -102,9 +102,12 @@ def _ada(folder: Path, lines: list[str]) -> str:
     state = next(line for line in lines if line.startswith("Code")).split()[-1]
     script = folder / "browser.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom broker.cli.demo.client import find, signed_in\n"
+        "import html, re, sys, urllib.request\nfrom pathlib import Path\n"
+        "from broker.cli.demo.client import find, signed_in\n"
         "from broker.cli.demo.laptop import consenting\n"
-        f"consenting(signed_in(find(Path({state!r})), 'ada'))(sys.argv[1])\n",
+        "page = urllib.request.urlopen(sys.argv[1]).read().decode()\n"
+        "url = html.unescape(re.search('url=([^\"]+)', page)[1])\n"
+        f"consenting(signed_in(find(Path({state!r})), 'ada'))(url)\n",
         encoding="utf-8",
     )
     return f"{sys.executable} {script} %s"

@@ -78,7 +78,9 @@ def test_a_key_that_was_copied_from_the_enrolment_page_gives_codes_at_once(
     assert authenticator.keys() == {"ada": KEY, "alan": OTHER}
 
 
-@pytest.mark.parametrize("typed", ["", "AAAA", "not a key", "otpauth://totp/x", "1" * 32, OTHER[:-8], "<script>"])
+@pytest.mark.parametrize(
+    "typed", ["", "AAAA", "not a key", "otpauth://totp/x", "1" * 32, OTHER[:-8], "<script>", "é" * 32]
+)
 def test_what_is_no_key_is_not_taken(page: AuthenticatorPage, authenticator: Authenticator, typed: str) -> None:
     assert key_in(typed) == ""
     assert add(page, "alan", typed) == 400

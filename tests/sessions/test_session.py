@@ -164,7 +164,7 @@ def test_whoever_goes_on_escaping_takes_this_one_along(sessions: Sessions, stora
         return False
 
     storage.sessions.drop = late  # type: ignore[method-assign]  # always a step ahead
-    assert sessions.end_others(mine) == []
+    assert {one.key for one in sessions.end_others(mine)} == {mine.key, escaping[-1].key}, "told, to be written down"
     assert sessions.of_person(ADA) == []
 
 
@@ -193,10 +193,10 @@ def test_only_one_of_two_rotations_of_a_session_wins(sessions: Sessions) -> None
 
 def test_a_log_out_that_meets_a_rotation_ends_what_came_of_it(sessions: Sessions) -> None:
     _, read = whole(sessions)
-    elsewhere, _ = whole(sessions)
+    elsewhere, other = whole(sessions)
     rotated = sessions.rotate(read)
     assert rotated is not None
-    sessions.end(read)
+    assert {one.key for one in sessions.end(read)} == {rotated[1].key, other.key}, "told"
     assert sessions.find(rotated[0], NOW) is None
     assert sessions.find(elsewhere, NOW) is None
 

@@ -2,17 +2,19 @@
 
 import html
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from builders import HOUR, MINUTE
-from corridor import HOST, URL, Browser, Corridor
+from corridor import HOST, URL, Browser, Corridor, World, a_corridor
 from flask import Flask
 from issue.consoles import follow
 
 from broker.record.event import Tag
 from broker.web.guard import Audience, audience
 from broker.web.headers import allow_form
+from broker.web.shown import shown
 
 ROLE = "payments-dev/power-user"
 PAGE = f"/console?role={ROLE}"
@@ -204,6 +206,13 @@ def test_the_button_needs_the_pages_own_token(browser: Browser) -> None:
         assert answer.status_code == 403
 
 
+def test_a_link_cannot_turn_the_text_around_it(browser: Browser) -> None:
+    browser.get("/console?role=%E2%80%AEevil%00/x")
+    assert (
+        f'You asked for the role <span class="id">{shown(chr(0x202E) + "evil" + chr(0) + "/x")}</span>' in browser.text
+    )
+
+
 # The hand-off
 
 
@@ -301,6 +310,15 @@ def test_a_link_to_somewhere_else_is_not_made(browser: Browser, body: dict[str, 
 def test_a_link_for_a_role_that_one_does_not_have_is_refused_at_once(browser: Browser) -> None:
     answer = browser.post("/api/v1/console-links", {"role": "payments-prod/admin"})
     assert (answer.status_code, answer.json["type"]) == (403, "urn:aws-federation-broker:problem:denied")
+
+
+def test_links_are_counted_as_leases_are(world: World, tmp_path: Path) -> None:
+    aws = {"regions": ["eu-central-1"], "access_key_file": "aws-key", "leases_per_minute": 2}
+    with a_corridor(world, tmp_path / "one", aws=aws) as corridor:
+        browser = corridor.signed_in(corridor.person(enrolled=True))
+        answers = [browser.post("/api/v1/console-links", {"role": ROLE}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert corridor.tags(answers[-1]) == [Tag.CREDENTIALS_RATE_LIMITED]
 
 
 def test_a_link_is_not_made_for_another_site(browser: Browser) -> None:

@@ -132,6 +132,27 @@ def test_an_idle_session_ends_after_an_hour_and_a_used_one_does_not(corridor: Co
     assert idle.visit("/").request.path == "/sign-in"
 
 
+@pytest.mark.parametrize(
+    ("path", "site"),
+    [
+        ("/nothing/here", "same-origin"),
+        ("/nothing/here", "same-site"),
+        ("/static/broker.css", "same-origin"),
+        ("/", "same-site"),
+        ("/", "cross-site"),
+        ("/sign-in?next=/sessions", "cross-site"),
+    ],
+)
+def test_what_is_no_use_of_the_broker_does_not_keep_a_session_alive(corridor: Corridor, path: str, site: str) -> None:
+    """No page, or one that a page of elsewhere asked for; the last of them also changes a note."""
+    browsers = [corridor.signed_in(corridor.person(enrolled=True)) for _ in range(2)]
+    for _ in range(2):
+        corridor.clock.advance(40 * MINUTE)
+        browsers[0].get(path, headers={"Sec-Fetch-Site": site})
+        browsers[1].get("/", headers={"Sec-Fetch-Site": "same-origin"})
+    assert [browser.get("/api/v1/whoami").status_code for browser in browsers] == [401, 200]
+
+
 def test_twelve_hours_after_the_password_it_is_over_however_busy(corridor: Corridor) -> None:
     browser = corridor.signed_in(corridor.person(enrolled=True))
     session = corridor.broker.storage.sessions.get(key_of(browser.token))

@@ -186,7 +186,9 @@ def test_only_roles_of_ones_own_are_marked(sre: Browser, role: str) -> None:
     assert section(sre.visit("/").text, "Favourites") == []
 
 
-@pytest.mark.parametrize("form", [{}, {"star": ""}, {"star": "x" * 201}, {"star": ["a/b", "c/d"]}], ids=str)
+@pytest.mark.parametrize(
+    "form", [{}, {"star": ""}, {"star": "x" * 201}, {"star": ["a/b", "c/d"]}, {"unstar": "a/\0"}], ids=str
+)
 def test_a_form_that_names_no_one_role_is_refused(sre: Browser, form: dict[str, str]) -> None:
     sre.visit("/")
     assert sre.submit("/favourites", follow=False, **form).status_code == 400

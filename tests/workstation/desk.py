@@ -22,9 +22,11 @@ HOT = Path(broker.workstation.__file__).with_name("hot.py")
 PATIENCE = 60.0
 ROLE = "payments-dev/power-user"
 BROWSER = """\
-import sys, urllib.request
+import html, re, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-open(sys.argv[2], "w").write(opener.open(sys.argv[1], timeout=20).read().decode())
+page = opener.open(sys.argv[1]).read().decode()
+url = html.unescape(re.search('http-equiv="refresh" content="0; url=([^"]+)"', page)[1])
+open(sys.argv[2], "w").write(opener.open(url, timeout=20).read().decode())
 """
 Done = subprocess.CompletedProcess[str]
 
@@ -38,7 +40,7 @@ class Desk:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Nothing of ours but what programs need; a browser that follows redirects and says what it saw."""
+        """Nothing of ours but what programs need; a browser that goes where it is led, and says what it saw."""
         browser = self.home / "browser.py"
         browser.write_text(BROWSER, "utf-8")
         return {
@@ -98,12 +100,12 @@ class Desk:
     @property
     def cached_failure(self) -> Path:
         """That of the usual role."""
-        (found,) = (self.home / ".cache/aws-broker").glob("*/payments-dev_2fpower-user.failed")
+        (found,) = (self.home / ".cache/aws-broker").glob("*/payments-dev_2fpower-user+failed")
         return found
 
     def forget_failures(self) -> None:
         """As the next few seconds do."""
-        for path in (self.home / ".cache").rglob("*.failed"):
+        for path in (self.home / ".cache").rglob("*+failed"):
             path.unlink()
 
     def change_session(self, **members: object) -> None:

@@ -6,22 +6,36 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from neighbours._waiting import wait_until
 from workstation.desk import HOT, PROGRAM, ROLE, Desk, command, found, mode
-from workstation.fake_broker import FakeBroker, Reply
+from workstation.fake_broker import FakeBroker, Reply, role_now
 
-from broker.workstation import hot
-from broker.workstation.cache import fresh_until
+from broker.workstation import hot, private
+from broker.workstation.cache import Cache, fresh_until
+from broker.workstation.checked import Checked
+from broker.workstation.deadline import Deadline
+from broker.workstation.server import parsed, places
+from broker.workstation.signedin import SignedIn
+from broker.workstation.wire import Wire
 
 CREDENTIALS = "POST /api/v1/credentials"
 ARN = "arn:aws:iam::210987654321:role/federated/PowerUser"
 AS_FILE = (sys.executable, "-I", "-S", HOT)
 PROGRAMS = {"installed": (PROGRAM,), "file": AS_FILE}
+
+
+def a_cache(desk: Desk) -> Cache:
+    """The desk's, in this process."""
+    wire = Wire(parsed(desk.broker.url), environ={}, ca_file="", deadline=Deadline())
+    at = places(desk.environ)
+    signed_in = SignedIn(wire, at, now=time.time, deadline=Deadline())
+    return Cache(signed_in, wire.server, at, now=time.time, deadline=Deadline(), warn=lambda _: None)
 
 
 def together(desk: Desk, count: int, role: str = ROLE) -> list[tuple[int, str, str]]:
@@ -202,6 +216,45 @@ def test_what_ends_at_once_or_is_denied_now_is_not_served(
     assert (done.returncode, done.stdout) == (exit_code, "")
 
 
+def test_a_login_waits_for_who_writes_and_then_removes_what_was_written(
+    signed_in: Desk, fake: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was got for the sign-in before is not served under the new one, whenever it is written."""
+    cache, logins = a_cache(signed_in), []
+
+    def slow(path: str, data: bytes) -> None:
+        if Path(path).name == hot.slug(ROLE):
+            logins.append(signed_in.start("login", *signed_in.server, "--force"))
+            wait_until(lambda: fake.asked["POST /oauth/token"] == 2, "it does not sign in", 30)
+            with suppress(subprocess.TimeoutExpired):
+                logins[0].wait(3)
+        write(path, data)
+
+    write = private.write
+    monkeypatch.setattr(private, "write", slow)
+    old = cache.get(ROLE)
+    (login,) = logins
+    assert login.communicate(timeout=60)[1].count("Signed in as")
+    new = found(signed_in.process())
+    assert new["AccessKeyId"] != old.access_key_id
+
+
+def test_what_was_asked_for_under_another_sign_in_is_not_kept(
+    signed_in: Desk, fake: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, fetched = a_cache(signed_in), SignedIn.post
+
+    def late(self: SignedIn, path: str, body: Mapping[str, object]) -> Checked:
+        answer = fetched(self, path, body)
+        signed_in.login("--force")
+        return answer
+
+    monkeypatch.setattr(SignedIn, "post", late)
+    old = cache.get(ROLE)
+    assert fake.asked[CREDENTIALS] == 1
+    assert found(signed_in.process())["AccessKeyId"] != old.access_key_id
+
+
 # --- whose files ------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +262,7 @@ def test_the_cache_is_the_owner_s_alone(signed_in: Desk) -> None:
     found(signed_in.process())
     assert mode(signed_in.cached) == 0o600
     assert mode(signed_in.cached.parent) == mode(signed_in.cached.parent.parent) == 0o700
-    assert [path.name for path in signed_in.cached.parent.glob("*.new")] == []
+    assert [path.name for path in signed_in.cached.parent.glob("*new")] == []
 
 
 def spoil_mode(path: Path, bits: int = 0o644) -> None:
@@ -314,14 +367,69 @@ def test_the_hot_path_gives_no_file_without_its_checks(signed_in: Desk, monkeypa
     assert hot.answer(given, environ, time.time()) is None
 
 
-@pytest.mark.parametrize("text", ["a/b", "A/b", "a_b", "a-b", "a.b", "arn:aws:iam::1:role/x", "..", "a_2fb"])
+@pytest.mark.parametrize(
+    "text", ["a/b", "A/b", "a_b", "a-b", "a.b", "arn:aws:iam::1:role/x", "..", "a_2fb", "L" * 200, "M" * 200]
+)
 def test_a_file_name_is_another_one_for_each_text(text: str) -> None:
-    others = [
-        other for other in ("a/b", "A/b", "a_b", "a-b", "a.b", "arn:aws:iam::1:role/x", "..", "a_2fb") if other != text
-    ]
+    texts = ("a/b", "A/b", "a_b", "a-b", "a.b", "arn:aws:iam::1:role/x", "..", "a_2fb", "L" * 200, "l" * 200)
+    others = [other for other in texts if other != text]
     assert hot.slug(text) not in {hot.slug(other) for other in others}
     assert hot.slug(text) == hot.slug(text).lower(), "also where case does not count"
-    assert "/" not in hot.slug(text)
+    assert not set("/+") & set(hot.slug(text)), "`+` leads what is added to it"
+    assert len(hot.slug(text)) <= hot.LONGEST, "file systems take 255 bytes"
+
+
+def test_what_could_not_be_read_again_is_not_kept(signed_in: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = a_cache(signed_in)
+    monkeypatch.setattr(hot, "LARGEST", 1000)
+    assert cache.get(ROLE)
+    assert not list((signed_in.home / ".cache").rglob("*power-user"))
+    monkeypatch.undo()
+    assert cache.get(ROLE)
+    assert signed_in.cached
+
+
+def test_the_longest_token_is_kept(signed_in: Desk, fake: FakeBroker) -> None:
+    fake.answers[CREDENTIALS] = lambda: changed(fake, SessionToken="t" * 8192, SecretAccessKey="s" * 128)
+    first = found(signed_in.process())
+    fake.answers.clear()
+    assert found(signed_in.process()) == first
+    assert found(signed_in.process(ARN))["SessionToken"] == "t" * 8192
+
+
+@pytest.mark.parametrize("member", ["detail", "errors", "title"])
+def test_a_failure_is_kept_short(signed_in: Desk, fake: FakeBroker, member: str) -> None:
+    said = {"title": "No.", "detail": "", member: "\U0001f600" * 20_000}
+    fake.answers[CREDENTIALS] = lambda: fake.problem(403, "denied", **said, condition="source_ip")  # type: ignore[arg-type]  # as read
+    assert signed_in.process().returncode == 5
+    fake.answers.clear()
+    assert signed_in.process().returncode == 5, "for a few seconds"
+    assert json.loads(signed_in.cached_failure.read_text("utf-8"))["problem"]["condition"] == "source_ip"
+    assert member == "title" or "errors" not in signed_in.cached_failure.read_text("utf-8")
+    signed_in.forget_failures()
+    assert found(signed_in.process())
+
+
+@pytest.mark.parametrize("name", ["power-user.lock", "power-user.failed", "power-user.new"])
+def test_a_role_is_not_filed_under_what_another_one_needs(signed_in: Desk, fake: FakeBroker, name: str) -> None:
+    fake.roles.append(role_now("payments-dev", "210987654321", "dev", name, "federated/Other"))
+    other = found(signed_in.process(f"payments-dev/{name}"))
+    assert found(signed_in.process())["AccessKeyId"] != other["AccessKeyId"]
+    asked = fake.asked[CREDENTIALS]
+    assert found(signed_in.process(f"payments-dev/{name}")) == other
+    assert fake.asked[CREDENTIALS] == asked
+    assert signed_in.run("logout").returncode == 0
+    assert signed_in.process(f"payments-dev/{name}").returncode == 4
+
+
+def test_the_longest_arn_has_a_file_name(signed_in: Desk, fake: FakeBroker) -> None:
+    path = "ABCDEFGHIJKLMNOPQR/" * 8 + "X"
+    fake.roles.append(role_now("payments-dev", "210987654321", "dev", "long", path))
+    arn = str(fake.roles[-1]["role_arn"])
+    first = found(signed_in.process(arn))
+    asked = sum(fake.asked.values())
+    assert found(signed_in.process(arn)) == first
+    assert sum(fake.asked.values()) == asked
 
 
 # --- which role -------------------------------------------------------------------------------------------------
@@ -355,7 +463,7 @@ def test_names_of_one_role_share_its_credentials(signed_in: Desk, fake: FakeBrok
     assert found(signed_in.process(ARN))["AccessKeyId"] == one["AccessKeyId"]
     assert fake.asked[CREDENTIALS] == 1
     alias = signed_in.cached.with_name(hot.slug(ARN))
-    assert float(alias.read_text("utf-8").split(" ")[2]) - time.time() <= 30, "and are not fresh for longer under it"
+    assert float(alias.read_text("utf-8").split(" ")[2]) - time.time() <= 31, "and are not fresh for longer under it"
 
 
 @pytest.mark.parametrize(
@@ -414,6 +522,7 @@ def changed(fake: FakeBroker, **members: object) -> Reply:
         {"Expiration": "soon"},
         {"Expiration": "2026-11-24T08:00:00"},
         {"Expiration": 1_800_000_000},
+        {"Expiration": "9999-12-31T23:59:59-23:59"},
     ],
 )
 def test_credentials_that_are_none_are_refused(signed_in: Desk, fake: FakeBroker, members: dict[str, object]) -> None:
@@ -421,6 +530,7 @@ def test_credentials_that_are_none_are_refused(signed_in: Desk, fake: FakeBroker
     done = signed_in.process()
     assert (done.returncode, done.stdout) == (1, "")
     assert next(iter(members)) in done.stderr
+    assert "Traceback" not in done.stderr
     assert "reboot" not in done.stderr
 
 

@@ -114,6 +114,7 @@ def test_where_127_0_0_1_cannot_be_bound_it_is_the_other_loopback(monkeypatch: p
 
 
 HOSTILE = {
+    "too many fields": {"path": f"/callback/{SECRET}?" + "&".join(f"a{i}=1" for i in range(30))},
     "another path": {"path": "/callback/guess?code=evil&state=s"},
     "no path": {"path": "/?code=evil"},
     "a longer path": {"path": f"/callback/{SECRET}/?code=evil"},

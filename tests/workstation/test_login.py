@@ -1,21 +1,33 @@
 """`login`, `status`, `logout`: the browser signs in, this machine gets tokens, and nobody else's answer counts."""
 
+import ast
 import json
 import os
 import re
 import subprocess
+import sys
+import time
 import urllib.request
+from html import escape
 from typing import Any
 
 import pytest
-from workstation.desk import PROGRAM, Desk, command, found, mode
-from workstation.fake_broker import FakeBroker
+from neighbours._waiting import wait_until
+from workstation.desk import PROGRAM, ROLE, Desk, command, found, mode
+from workstation.fake_broker import FakeBroker, serving
+
+from broker.workstation import hot
+from broker.workstation.failure import Failure
+from broker.workstation.hot import usual_server
+from broker.workstation.login import PAGE
+from broker.workstation.server import places, remembered
 
 
 def test_a_login_is_one_question_in_the_browser_and_one_code(desk: Desk, fake: FakeBroker) -> None:
     done = desk.login()
     assert done.stdout == ""
-    assert done.stderr.endswith(f"Signed in as ada at {fake.url}.\n")
+    who = f"Signed in as Ada Lovelace (ada, corp-ad) at {fake.url}."
+    assert done.stderr.endswith(f"{who} If that is not you: aws-broker logout {' '.join(desk.server)}\n")
     assert "Signed in" in (desk.home / "seen").read_text("utf-8")
     (asked,) = fake.questions
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback/[A-Za-z0-9_-]{43}", asked["redirect_uri"])
@@ -51,6 +63,38 @@ def test_without_a_browser_the_address_alone_is_on_standard_output(desk: Desk, f
         assert page.headers["Cache-Control"] == "no-store"
     out, err = program.communicate(timeout=30)
     assert (program.returncode, out) == (0, ""), err
+
+
+def test_nobody_else_sees_where_the_browser_is_led(desk: Desk, fake: FakeBroker) -> None:
+    """The arguments of every process are open to all users; whoever has the address could answer for the person."""
+    look = desk.home / "look.py"
+    look.write_text(
+        "import os, pathlib, sys, urllib.parse\n"
+        "page, saw = pathlib.Path(urllib.parse.urlsplit(sys.argv[1]).path), pathlib.Path(sys.argv[2])\n"
+        "words = [*sys.argv, pathlib.Path(f'/proc/{os.getppid()}/cmdline').read_text()]\n"
+        "modes = [oct(p.stat().st_mode & 0o777) for p in (page, page.parent, page.parent.parent)]\n"
+        "saw.with_name('new').write_text(repr((modes, any('/oauth/authorize' in word for word in words))))\n"
+        "saw.with_name('new').rename(saw)\n",
+        "utf-8",
+    )
+    saw = desk.home / "saw"
+    program = desk.start("login", *desk.server, BROWSER=f"{sys.executable} {look} %s {saw}")
+    wait_until(saw.exists, "no browser was opened", 30)
+    program.send_signal(2)
+    program.communicate(timeout=30)
+    assert program.returncode == 130
+    assert ast.literal_eval(saw.read_text("utf-8")) == (["0o600", "0o700", "0o700"], False)
+    assert list(desk.home.rglob("*.html")) == [], "the login has ended"
+    desk.login()
+    assert len(fake.questions) == 1
+    assert list(desk.home.rglob("*.html")) == []
+
+
+def test_a_page_leads_to_the_address_and_nowhere_else() -> None:
+    page = PAGE.format(url=escape('https://b.example/a?b=1&c="><script>'))
+    assert page.count("&amp;c=&quot;&gt;&lt;script&gt;") == 2
+    assert "<script" not in page
+    assert '<meta name="referrer" content="no-referrer">' in page
 
 
 def test_no_browser_is_started_where_none_can_be_seen(desk: Desk) -> None:
@@ -138,7 +182,7 @@ def test_a_broker_is_https_at_an_origin_or_on_this_machine(desk: Desk, url: str)
 
 def test_who_is_signed_in_is_not_asked_again_but_by_force(signed_in: Desk, fake: FakeBroker) -> None:
     again = signed_in.login()
-    assert "Signed in already, as ada." in again.stderr
+    assert "Signed in already, as Ada Lovelace (ada, corp-ad)." in again.stderr
     assert len(fake.questions) == 1
     before = signed_in.session.read_text("utf-8")
     signed_in.login("--force")
@@ -162,8 +206,18 @@ def test_the_broker_of_a_login_is_remembered_and_a_flag_or_the_environment_wins(
 def test_the_environment_s_broker_is_not_remembered_over_a_named_one(signed_in: Desk) -> None:
     config = signed_in.home / ".config/aws-broker/config"
     before = config.read_bytes()
-    assert signed_in.run("login", "--timeout", "1", AWS_BROKER_SERVER="http://127.0.0.1:9").returncode == 9
+    with serving() as other:
+        assert signed_in.run("login", AWS_BROKER_SERVER=other.url).returncode == 0
     assert config.read_bytes() == before
+
+
+def test_a_login_that_fails_changes_nothing(signed_in: Desk) -> None:
+    config = signed_in.home / ".config/aws-broker/config"
+    before = config.read_bytes()
+    for flags in ((), ("--ca-file", str(config))):
+        assert signed_in.run("login", "--server", "http://127.0.0.1:9", *flags).returncode in {9, 10}
+    assert config.read_bytes() == before
+    assert signed_in.run("status").returncode == 0
 
 
 def test_a_configuration_file_that_others_can_write_is_not_believed(signed_in: Desk) -> None:
@@ -172,6 +226,26 @@ def test_a_configuration_file_that_others_can_write_is_not_believed(signed_in: D
     done = signed_in.run("status")
     assert done.returncode == 10
     assert f"chmod go-w {config}" in done.stderr
+    assert hot.answer(["process", "--role", ROLE], signed_in.environ, time.time()) is None
+
+
+def test_a_configuration_file_of_another_user_is_not_believed(signed_in: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = places(signed_in.environ)
+    assert (remembered(at).server, usual_server(signed_in.environ)) == (signed_in.broker.url, signed_in.broker.url)
+    monkeypatch.setattr(hot, "UID", os.geteuid() + 1)
+    with pytest.raises(Failure, match="open to others"):
+        remembered(at)
+    with pytest.raises(hot.Unsafe):
+        usual_server(signed_in.environ)
+
+
+def test_a_configuration_file_that_is_a_link_is_not_believed(signed_in: Desk) -> None:
+    config = signed_in.home / ".config/aws-broker/config"
+    config.rename(config.with_name("elsewhere"))
+    config.symlink_to(config.with_name("elsewhere"))
+    assert signed_in.run("status").returncode == 10
+    with pytest.raises(OSError, match="symbolic"):
+        usual_server(signed_in.environ)
 
 
 def test_a_line_that_is_not_understood_is_named(signed_in: Desk) -> None:
@@ -228,6 +302,43 @@ def test_logout_of_all_ends_every_broker_s(signed_in: Desk, fake: FakeBroker) ->
     assert "anywhere" in signed_in.run("logout", "--all").stderr
 
 
+def test_logout_of_all_leaves_no_credentials_of_a_sign_in_that_ended_before(signed_in: Desk, fake: FakeBroker) -> None:
+    found(signed_in.process())
+    fake.end()
+    assert signed_in.run("status").returncode == 4
+    assert signed_in.process().returncode == 0, "they are served to their end"
+    assert signed_in.run("logout", "--all").returncode == 0
+    assert signed_in.process().returncode == 4
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", "{}", "others can read"])
+def test_what_is_broken_keeps_nobody_signed_in(signed_in: Desk, fake: FakeBroker, broken: str) -> None:
+    found(signed_in.process())
+    folder = signed_in.session.parent.parent / "a-broken-one"
+    folder.mkdir(0o700)
+    session = folder / "session"
+    session.write_text(signed_in.session.read_text("utf-8") if broken == "others can read" else broken, "utf-8")
+    session.chmod(0o644 if broken == "others can read" else 0o600)
+    open_to_others = signed_in.cached.parent.parent / "a-broken-one"
+    open_to_others.mkdir(0o755)
+    open_to_others.chmod(0o755)
+    done = signed_in.run("logout", "--all")
+    assert done.returncode == 10
+    assert "Traceback" not in done.stderr
+    assert str(session) in done.stderr
+    assert f"chmod 700 {open_to_others}" in done.stderr
+    assert not session.exists()
+    assert fake.asked["POST /oauth/revoke"] == 1
+    assert signed_in.process().returncode == 4
+
+
+def test_logout_removes_the_page_of_a_console_link(signed_in: Desk) -> None:
+    assert signed_in.run("console", ROLE).returncode == 0
+    assert len(list(signed_in.home.rglob("*.html"))) == 1
+    signed_in.run("logout")
+    assert list(signed_in.home.rglob("*.html")) == []
+
+
 def test_logout_everywhere_ends_browsers_and_other_machines_too(signed_in: Desk, fake: FakeBroker) -> None:
     done = signed_in.run("logout", "--everywhere")
     assert done.returncode == 0
@@ -264,3 +375,37 @@ def test_a_reader_that_goes_away_is_no_traceback(signed_in: Desk) -> None:
     os.close(write)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b2J\ud800\u202e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("login", "--force"),
+        ("login",),
+        ("status",),
+        ("status", "-o", "json"),
+        ("why", ROLE),
+        ("why", ROLE, "-o", "json"),
+        ("roles",),
+        ("roles", "-o", "csv"),
+        ("roles", "-o", "json"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_that_the_broker_says_steers_a_terminal(
+    signed_in: Desk, fake: FakeBroker, arguments: tuple[str, ...]
+) -> None:
+    who = fake.api("GET", "/api/v1/whoami", {}, {})[1]
+    said = fake.api("GET", "/api/v1/why", {"role": ROLE}, {})[1]
+    evil = {name: f"{text}{EVIL}" for name, text in who.items() if isinstance(text, str)}
+    worse = {name: f"{text}{EVIL}" for name, text in said.items() if name in {"summary", "next_step", "opens_at"}}
+    fake.answers["GET /api/v1/whoami"] = lambda: (200, {**who, **evil})
+    fake.answers["GET /api/v1/why"] = lambda: (200, {**said, **worse, "lines": [EVIL]})
+    fake.roles[0] |= {"description": EVIL, "reason": EVIL, "opens_at": EVIL}
+    done = signed_in.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout + done.stderr
+    assert not set(EVIL) - set("]0;owned[2J") & set(done.stdout + done.stderr)

@@ -1,5 +1,6 @@
 """Renewing the sign-in: each refresh token once, whatever happens in between."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -61,6 +62,49 @@ def test_a_renewal_whose_answer_is_lost_says_so(signed_in: Desk, fake: FakeBroke
     assert "The answer to the last renewal of your sign-in was lost; a renewal counts once." in done.stderr
     assert signed_in.run(*command(done.stderr)[1:]).returncode == 0
     assert found(signed_in.process())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (502, b"<html>Bad gateway</html>"),
+        (503, b"<html>Away</html>"),
+        (200, b"<html>Sign in to the WLAN</html>"),
+        (302, {}),
+        (503, {"message": "Service Unavailable"}),
+        (500, {"type": "urn:aws-federation-broker:problem:internal-error", "title": "It failed."}),
+    ],
+    ids=str,
+)
+def test_what_a_proxy_answers_a_renewal_does_not_mean_that_it_was_not_sent(
+    signed_in: Desk, fake: FakeBroker, answer: tuple[int, Mapping[str, object]]
+) -> None:
+    signed_in.change_session(access_ends=0)
+
+    def counted() -> tuple[int, Mapping[str, object]]:
+        fake.token({"client_id": "aws-broker", "grant_type": "refresh_token", "refresh_token": refresh})
+        return answer
+
+    refresh = next(iter(fake.grants.values()))[1]
+    fake.answers[TOKEN] = counted
+    assert signed_in.run("status").returncode in {1, 9}
+    fake.answers.clear()
+    done = signed_in.run("status")
+    assert done.returncode == 4
+    assert "was lost; a renewal counts once." in done.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "too-many-attempts"), (503, "unavailable"), (400, "")])
+def test_a_renewal_that_the_broker_itself_refused_was_not_lost(
+    signed_in: Desk, fake: FakeBroker, status: int, code: str
+) -> None:
+    signed_in.change_session(access_ends=0)
+    answer = fake.problem(status, code, "Not now.") if code else (status, {"error": "invalid_request"})
+    fake.answers[TOKEN] = lambda: answer
+    assert signed_in.run("status").returncode in {1, 9}
+    fake.answers.clear()
+    fake.end()
+    assert f"Your sign-in at {fake.url} has ended." in signed_in.run("status").stderr
 
 
 def test_a_renewal_that_was_never_sent_is_tried_again(signed_in: Desk, fake: FakeBroker) -> None:

@@ -1,7 +1,8 @@
 """LDAP servers that are not AD, OpenLDAP and its like: entryUUID, ppolicy's attributes, groups of names."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from broker.authenticate.attempts import AttemptRule
 from broker.authenticate.identity import Group
 from broker.authenticate.ldap.account import Account, changed_since
 from broker.authenticate.ldap.answer import Entry
@@ -30,10 +31,10 @@ class Generic:
     whole = True
     method = "walk"
 
-    def __init__(self, provider: str, schema: GenericSchema, *, group_base: str, attempt_tries: int) -> None:
-        """`group_base`: where groups are looked for; `attempt_tries`: what the directory's own lockout is above."""
+    def __init__(self, provider: str, schema: GenericSchema, *, group_base: str, rule: AttemptRule) -> None:
+        """`group_base`: where groups are looked for; `rule`: what the directory's own lockout is above."""
         self._provider, self._schema, self._group_base = provider, schema, group_base
-        self._lockout = LockoutPolicy(threshold=attempt_tries + 1, window=timedelta(0), counts=False)
+        self._lockout = LockoutPolicy(threshold=rule.tries + 1, window=rule.window, counts=False)
         own = (schema.subject_attribute, schema.name_attribute, schema.principal_attribute)
         known = ("displayName", "cn", "mail", "pwdAccountLockedTime", "pwdReset", "pwdChangedTime")
         self.attributes = tuple(dict.fromkeys((*own, *known)))
@@ -81,7 +82,11 @@ class Generic:
         return None
 
     def lockout_policy(self, facts: Facts) -> LockoutPolicy:  # noqa: ARG002 (the protocol's)
-        """See the protocol: ppolicy's limits are not readable in general; `attempt_tries` must be below them."""
+        """See the protocol: ppolicy's limits are not readable in general; the settings must be below them.
+
+        pwdMaxFailure above `attempt_tries`; pwdFailureCountInterval above 0 (which would be: for good) and no longer
+        than `attempt_window_minutes`.
+        """
         return self._lockout
 
     def bad_passwords(self, account: Account, facts: Facts) -> None:

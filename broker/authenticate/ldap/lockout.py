@@ -32,7 +32,10 @@ class LockoutPolicy:
     window: timedelta
     """For so long after the last one the directory remembers them."""
     counts: bool = True
-    """Whether the directory tells how many it remembers; without, only the broker's own tries are known."""
+    """Whether the directory tells how many it remembers.
+
+    Without, only the broker's own tries are known. A directory of that kind remembers each for `window`, not all for so
+    long after the last: then the broker's windows slide, so that no stretch of that length holds more than T - 1."""
 
     @property
     def reserve(self) -> int:
@@ -100,6 +103,7 @@ def _narrowed(rule: AttemptRule, policy: LockoutPolicy, tries: int) -> AttemptRu
         tries=max(min(rule.tries, tries), 1),
         doubles_every=rule.doubles_every or rule.tries,
         window=max(rule.window, policy.window + SLACK),
+        slides=not policy.counts,
     )
 
 

@@ -33,6 +33,8 @@ from broker.errors import ConfigurationError, Problem, Unavailable
 
 _LONGEST_PASSWORD = 1024
 """Octets; AD's own limit is 256 characters."""
+_ALWAYS = AttemptRule(tries=1_000_000, hard_stop=None, left_after_loss=1_000_000)
+"""Nothing is refused by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,8 @@ class LdapProvider:
         """See the protocol. What AD itself has counted is AD's. The account's names are asked for, to clear theirs."""
         for what in (subject, f"known:{subject}"):
             self._attempts.forgive(self._key(what))
+        # Browsers that are counted one by one cannot be listed: from this instant they have new counts.
+        self._attempts.take(self._key(_forgiven(subject)), self._clock(), _ALWAYS)
         try:
             account = self._accounts.read(subject, self._controllers.deadline()).account
         except SignInRefused:  # it is gone
@@ -176,7 +180,7 @@ class LdapProvider:
         now = self._clock()
         # (3) within the rule for names: first and for every stranger, so that the refusals do not tell who exists
         whose = found.accounts[0] if len(found.accounts) == 1 else None
-        counts = _counts(name, whose, policy, known)
+        counts = self._counts(name, whose, policy, known)
         if counts.for_names:
             self._take(counts.for_names, now, rule_for_names(self._rule, policy), whose)
         # (4) exactly one account
@@ -200,6 +204,20 @@ class LdapProvider:
         if name is None:
             raise SignInRefused(Reason.NAME_NOT_ALLOWED)
         return name
+
+    def _counts(self, name: Name, account: Account | None, policy: LockoutPolicy | None, known: Known) -> _Counts:
+        """A known browser's tries are counted apart; where the directory locks, those of all known ones together.
+
+        Where its budget is too small to be shared, everybody is a stranger.
+        """
+        browser = known(account.subject) if account and (policy is None or policy.reserve) else ""
+        if account is None or not browser:  # check: strangers-are-counted-as-such
+            return _Counts(for_account=account.subject if account else "", for_names=_of_name(name))
+        each = ""
+        if policy is None:
+            forgiven = self._attempts.read(self._key(_forgiven(account.subject))).last_at
+            each = f":{browser}:{forgiven.isoformat() if forgiven else ''}"
+        return _Counts(for_account=f"known:{account.subject}{each}", for_names="")
 
     def _count(
         self, counts: _Counts, account: Account, bad: BadPasswords | None, policy: LockoutPolicy | None, now: datetime
@@ -247,23 +265,16 @@ class LdapProvider:
         )
 
 
-def _counts(name: Name, account: Account | None, policy: LockoutPolicy | None, known: Known) -> _Counts:
-    """A known browser's tries are counted by themselves; where the directory locks, those of all known ones together.
-
-    Where its budget is too small to be shared, everybody is a stranger.
-    """
-    browser = known(account.subject) if account and (policy is None or policy.reserve) else ""
-    if account is None or not browser:  # check: strangers-are-counted-as-such
-        return _Counts(for_account=account.subject if account else "", for_names=_of_name(name))
-    each = f":{browser}" if policy is None else ""
-    return _Counts(for_account=f"known:{account.subject}{each}", for_names="")
-
-
 def _only(found: Found) -> Account | None:
     """The one account that has the name, or None."""
     if len(found.accounts) > 1:  # check: exactly-one-account
         raise SignInRefused(Reason.AMBIGUOUS)
     return next(iter(found.accounts), None)
+
+
+def _forgiven(subject: str) -> str:
+    """The key whose last "try" is an operator's last reset."""
+    return f"forgiven:{subject}"
 
 
 def _of_name(name: Name) -> str:
@@ -285,7 +296,7 @@ def _dialect(name: str, settings: LdapSettings, monotonic: Callable[[], float]) 
                 for field in wrong
             ]
         )
-    return Generic(name, settings.generic, group_base=settings.group_base, attempt_tries=settings.attempt_tries)
+    return Generic(name, settings.generic, group_base=settings.group_base, rule=settings.attempt_rule())
 
 
 def _octets(password: str) -> bytes:

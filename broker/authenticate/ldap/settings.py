@@ -112,10 +112,18 @@ class LdapSettings(BaseModel):
         60.0, ge=0, le=3600, description="For so long a group keeps the name it had. Membership is never cached."
     )
     attempt_tries: int = Field(
-        5, ge=1, le=50, description="Wrong passwords per account before it must wait; lowered below AD's own lockout."
+        5,
+        ge=1,
+        le=50,
+        description="Wrong passwords per account before it must wait; lowered below AD's own lockout. "
+        "With `kind: generic` it must be below the directory's own limit (ppolicy's `pwdMaxFailure`).",
     )
     attempt_window_minutes: int = Field(
-        15, ge=1, le=1440, description="In how many minutes; raised to AD's own observation window."
+        15,
+        ge=1,
+        le=1440,
+        description="In how many minutes; raised to AD's own observation window. With `kind: generic`: "
+        "ppolicy's `pwdFailureCountInterval` must be above 0 and no longer than this.",
     )
     lockout_threshold: int | None = Field(
         None,

@@ -7,7 +7,7 @@ from broker.flow import Parts, grants
 from broker.web.cookie import live_session
 from broker.web.guard import Audience, audience
 from broker.web.headers import allow_form
-from broker.web.oauth.server import ASKED, DEVICE, REDIRECT_URI, Now, Revocation, Server, strange
+from broker.web.oauth.server import ASKED, DEVICE, REDIRECT_URI, Now, Revocation, Server, label, strange
 
 ALLOW, DENY = "allow", "deny"
 PROGRAMS = "oauth_programs"
@@ -35,7 +35,7 @@ def _pages(server: Server) -> Blueprint:
         return render_template(
             "authorize.html",
             asked={name: asked.given[name] for name in (*ASKED, DEVICE) if name in asked.given},
-            device=asked.given.get(DEVICE, "").strip(),
+            device=label(asked),
             identity=session.identity,
             until=server.parts.grants.ends_at(session),
         )
@@ -51,7 +51,7 @@ def _pages(server: Server) -> Blueprint:
         if said not in {ALLOW, DENY}:  # check: oauth-answer
             raise strange()
         if said == DENY:
-            grants.refuse(server.parts, session, device=asked.given.get(DEVICE, ""), circumstances=server.now())
+            grants.refuse(server.parts, session, device=label(asked), circumstances=server.now())
         found: AnyResponse = server.create_authorization_response(asked, session if said == ALLOW else None, grant)
         return found
 

@@ -6,7 +6,7 @@ that a code is worth nothing without the verifier, and these checks of the quest
 
 (1) no parameter stands there twice, (2) all are plain text, and `state` is 16 to 256 characters of it, (3) the
 redirect address is a literal loopback address with a port and a secret path, (4) the challenge is made with S256, said
-or not, (5) it is a SHA-256, (6) the label of the device can be shown, (7) there is no scope. What (1) to (3) refuse is
+or not, (5) it is a SHA-256, (6) the label of the device can be seen, (7) there is no scope. What (1) to (3) refuse is
 told on a page, and goes nowhere. Nothing is issued by GET.
 """
 
@@ -42,7 +42,8 @@ TEXT = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*", re.ASCII)
 STATE = range(16, 257)
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
-LONGEST_LABEL = 64
+LABEL = re.compile(r"[\x20-\x7e]{0,64}", re.ASCII)
+"""ASCII, so that what the person reads is all that there is: Unicode has signs that are printable and cannot be seen."""
 ASKED = ("response_type", "client_id", "redirect_uri", "state", "scope", "code_challenge", "code_challenge_method")
 DEVICE = "device"
 
@@ -109,9 +110,8 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib ships no types
         if not CHALLENGE.fullmatch(given.get("code_challenge", "")):  # check: pkce-challenge
             message = "code_challenge must be a SHA-256 in base64url."
             raise InvalidRequestError(message)
-        device = given.get(DEVICE, "")
-        if len(device) > LONGEST_LABEL or not device.isprintable():  # check: device-label
-            message = "device must be printable, and at most 64 characters."
+        if not LABEL.fullmatch(given.get(DEVICE, "")):  # check: device-label
+            message = "device must be printable ASCII, and at most 64 characters."
             raise InvalidRequestError(message)
 
 
@@ -128,7 +128,7 @@ class Code(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships no ty
             self.request.user,
             challenge=given["code_challenge"],
             redirect_uri=given["redirect_uri"],
-            device=given.get(DEVICE, ""),
+            device=label(self.request),
             circumstances=server.now(),
         )
 
@@ -267,6 +267,11 @@ def _told(tokens: Tokens, moment: Circumstances) -> dict[str, object]:
         "expires_in": max(0, int((tokens.access_until - moment.now).total_seconds())),
         "refresh_token": tokens.refresh,
     }
+
+
+def label(asked: Asked) -> str:
+    """What the program calls the machine that it runs on; empty: it gave no name."""
+    return asked.given.get(DEVICE, "").strip()
 
 
 def _one(asked: Asked, name: str) -> str:
