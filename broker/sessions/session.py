@@ -26,8 +26,8 @@ class Door(StrEnum):
 
     BROWSER = "browser"
     CLI = "cli"
-    """The grant of one `aws-broker` program. Its tokens are in `grants.py`; it ends when the browser's sign-in would have,
-    at the latest, and stays when that browser signs out."""
+    """The grant of one `aws-broker` program. Its tokens are in `grants.py`; it ends with the browser's absolute limit,
+    whether that browser signs out earlier or not."""
     CODE = "code"
     """An authorization code: on its way from the browser to the program, once."""
     HANDOFF = "handoff"

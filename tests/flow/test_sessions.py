@@ -280,6 +280,15 @@ def test_one_that_is_put_under_a_new_key_meanwhile_does_not_escape(
     assert corridor.tags(moment) == [Tag.SESSION_ENDED]
 
 
+def test_what_is_on_its_way_from_a_browser_ends_with_it_and_a_program_stays(corridor: Corridor) -> None:
+    person = corridor.person(enrolled=True, for_good=True)
+    session, held = every_door(corridor, person)
+    corridor.clock.advance(timedelta(seconds=1))
+    here = corridor.session(person)
+    end_one(corridor.parts, here, session.key[:ID_LENGTH], corridor.moment())
+    assert [one.door for one in held if corridor.reload(one)] == [Door.CLI]
+
+
 def test_all_others_end_and_this_one_stays(corridor: Corridor) -> None:
     person = corridor.person(enrolled=True, for_good=True)
     session, held = every_door(corridor, person)

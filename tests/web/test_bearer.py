@@ -183,7 +183,7 @@ def test_a_disabled_account_is_out_of_every_door(corridor: Corridor) -> None:
     answer = program.credentials(ROLE)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].endswith('error="invalid_token"')
-    assert sorted(corridor.tags(answer)) == [Tag.CLI_ENDED] * 2 + [Tag.SESSION_ENDED], "each end is written down"
+    assert sorted(corridor.tags(answer)) == [Tag.CLI_ENDED] * 2 + [Tag.SESSION_ENDED] * 3, "each end is written down"
     assert browser.get("/api/v1/whoami").status_code == 401
     assert other.call("GET", "/api/v1/whoami").status_code == 401
     for held in (program, other):

@@ -20,6 +20,7 @@ from broker.workstation import hot
 from broker.workstation.failure import Failure
 from broker.workstation.hot import usual_server
 from broker.workstation.login import PAGE
+from broker.workstation.run import put, say
 from broker.workstation.server import places, remembered
 
 
@@ -314,14 +315,18 @@ def test_logout_of_all_leaves_no_credentials_of_a_sign_in_that_ended_before(sign
 @pytest.mark.parametrize("broken", ["{", "[]", "{}", "others can read"])
 def test_what_is_broken_keeps_nobody_signed_in(signed_in: Desk, fake: FakeBroker, broken: str) -> None:
     found(signed_in.process())
+    text = signed_in.session.read_text("utf-8")
     folder = signed_in.session.parent.parent / "a-broken-one"
     folder.mkdir(0o700)
     session = folder / "session"
-    session.write_text(signed_in.session.read_text("utf-8") if broken == "others can read" else broken, "utf-8")
+    session.write_text(text if broken == "others can read" else broken, "utf-8")
     session.chmod(0o644 if broken == "others can read" else 0o600)
-    open_to_others = signed_in.cached.parent.parent / "a-broken-one"
-    open_to_others.mkdir(0o755)
+    other = json.dumps(json.loads(text) | {"server": "http://127.0.0.1:1"})
+    open_to_others = folder.with_name(hot.slug("http://127.0.0.1:1"))
+    open_to_others.mkdir()
     open_to_others.chmod(0o755)
+    (open_to_others / "session").write_text(other, "utf-8")
+    (open_to_others / "session").chmod(0o600)
     done = signed_in.run("logout", "--all")
     assert done.returncode == 10
     assert "Traceback" not in done.stderr
@@ -408,4 +413,12 @@ def test_nothing_that_the_broker_says_steers_a_terminal(
     done = signed_in.run(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout + done.stderr
-    assert not set(EVIL) - set("]0;owned[2J") & set(done.stdout + done.stderr)
+    assert not (set(EVIL) - set("]0;owned[2J")) & set(done.stdout + done.stderr)
+    if arguments[0] == "roles" and "json" in arguments:
+        assert json.loads(done.stdout)[0]["description"] == EVIL, "for programs nothing is lost"
+
+
+def test_all_that_is_written_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    put(f"a{EVIL}\n\tb\n")
+    say(f"a{EVIL}\nb")
+    assert capsys.readouterr() == ("a ]0;owned  [2J 2J  \n\tb\n", "a ]0;owned  [2J 2J  \nb\n")

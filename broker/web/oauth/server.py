@@ -43,7 +43,7 @@ STATE = range(16, 257)
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 LABEL = re.compile(r"[\x20-\x7e]{0,64}", re.ASCII)
-"""ASCII, so that what the person reads is all that there is: Unicode has signs that are printable and cannot be seen."""
+"""ASCII, so that what the person reads is all there is: Unicode has signs that are printable and cannot be seen."""
 ASKED = ("response_type", "client_id", "redirect_uri", "state", "scope", "code_challenge", "code_challenge_method")
 DEVICE = "device"
 
