@@ -11,7 +11,10 @@ from broker.authenticate.attempts import AttemptRule, Attempts, take
 from broker.authenticate.ldap.account import CLOCK_ERROR, changed_since
 from broker.authenticate.ldap.answer import BindAnswer, Entry, Unusable
 from broker.authenticate.ldap.breaker import Breaker
+from broker.authenticate.ldap.controllers import Facts
+from broker.authenticate.ldap.generic import Generic
 from broker.authenticate.ldap.lockout import (
+    SLACK,
     BadPasswords,
     LockoutPolicy,
     rule_for_account,
@@ -19,6 +22,7 @@ from broker.authenticate.ldap.lockout import (
     rule_for_names,
 )
 from broker.authenticate.ldap.security_groups import SidCache
+from broker.authenticate.ldap.settings import GenericSchema
 from broker.authenticate.ldap.values import (
     filetime,
     generalized_time,
@@ -260,6 +264,14 @@ def test_where_a_directory_does_not_tell_its_count_both_together_stay_within_the
         assert strangers is not None
         assert strangers.tries + (known.tries if known and policy.reserve else 0) == tries
         assert all(rule.slides and rule.window > AttemptRule().window for rule in (strangers, known) if rule)
+
+
+def test_the_window_of_such_a_directory_is_at_most_the_configured_one_and_the_broker_s_a_little_longer() -> None:
+    """As long would be too short: the directory counts a little later than the broker does."""
+    dialect = Generic("corp-ldap", GenericSchema(), group_base="dc=x", rule=AttemptRule(tries=7))
+    policy = dialect.lockout_policy(Facts(active_directory=False, naming_context="", offset=None))
+    assert (policy.threshold, policy.counts) == (8, False)
+    assert rule_for_names(AttemptRule(tries=7), policy).window == AttemptRule().window + SLACK
 
 
 @some

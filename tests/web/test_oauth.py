@@ -314,10 +314,10 @@ def test_the_form_counts_and_not_the_query_of_its_address(corridor: Corridor) ->
 
 def test_a_label_is_text_and_may_be_left_out(corridor: Corridor) -> None:
     browser = corridor.signed_in(corridor.person(enrolled=True))
-    named = browser.visit(Program(corridor, device='<script>alert(1)</script>" Jürgens-Mac').url())
+    named = browser.visit(Program(corridor, device='<script>alert(1)</script>" Juergens-Mac').url())
     assert named.status_code == 200
     assert "<script>alert" not in named.text
-    assert "Jürgens-Mac" in named.text
+    assert "Juergens-Mac" in named.text
     assert browser.visit(Program(corridor).url(device=None)).status_code == 200
     assert "It gave no name" in browser.text
 
