@@ -10,6 +10,7 @@ import pytest
 from builders import HOUR, MINUTE, NOW, an_identity
 
 from broker.authenticate.identity import PersonId
+from broker.errors import NotSignedIn
 from broker.sessions.handoff import MOST, HandOffs, Wish
 from broker.sessions.session import Door, Limits, Session, Sessions, key_of
 from broker.storage import Storage, StorageSettings, open_storage
@@ -30,11 +31,13 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
 @pytest.fixture
 def hand_offs(storage: Storage) -> HandOffs:
     tokens = (f"handoff-{number}" for number in itertools.count())
+    for person in (ADA, GRACE):
+        storage.sessions.add(session(person), until=NOW + 12 * HOUR)
     return HandOffs(storage.sessions, limits=Limits(), new_token=lambda: next(tokens))
 
 
 def session(person: PersonId = ADA, *, door: Door = Door.CLI) -> Session:
-    blank = Session(key="", door=door, created_at=NOW, seen_at=NOW)
+    blank = Session(key=key_of(person), door=door, created_at=NOW, seen_at=NOW)
     name = person.removeprefix("p-")
     return blank.signed_in(person=person, session_name=name, identity=an_identity(name, at=NOW), now=NOW)
 
@@ -46,6 +49,13 @@ def test_the_same_person_finds_what_they_wanted_and_uses_it_once(hand_offs: Hand
     assert hand_offs.use(token, ADA, NOW) == WISH
     assert hand_offs.use(token, ADA, NOW) is None
     assert hand_offs.find(token, ADA, NOW) is None
+
+
+def test_none_is_made_from_a_session_that_has_ended(hand_offs: HandOffs, storage: Storage) -> None:
+    storage.sessions.drop_all(ADA)
+    with pytest.raises(NotSignedIn):
+        hand_offs.make(session(), WISH, NOW)
+    assert storage.sessions.of_person(ADA) == []
 
 
 def test_nobody_else_finds_it_and_a_try_does_not_use_it_up(hand_offs: HandOffs) -> None:
